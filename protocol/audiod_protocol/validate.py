@@ -1,0 +1,273 @@
+"""Arguments of each request, checked by msgspec: the only file that imports it.
+
+Invariant: METHODS lists every method of the protocol; `validate` returns the
+arguments as a struct with every value in range, or raises FaultError(EINVAL)
+that names the argument, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from audiod_protocol.errors import Code, Fault, FaultError
+from audiod_protocol.limits import LIST_MAX, NAME_MAX, NSTREAMS, PROTOCOL_VERSION, VOL_MAX
+from audiod_protocol.params import Mode, Par, wire_type
+
+__all__ = [
+    "METHODS",
+    "CloseArgs",
+    "ControlSetArgs",
+    "ControlsArgs",
+    "DevicesArgs",
+    "FlushArgs",
+    "GetcapArgs",
+    "GetparArgs",
+    "HelloArgs",
+    "Method",
+    "OpenArgs",
+    "SetparArgs",
+    "SetvolArgs",
+    "StartArgs",
+    "StatusArgs",
+    "StopArgs",
+    "StreamArgs",
+    "StreamsArgs",
+    "SubscribeArgs",
+    "validate",
+]
+
+StreamNumber = Annotated[int, Meta(ge=0, lt=NSTREAMS)]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
+Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
+Number = Annotated[int, Meta(ge=0, lt=2**31)]
+Topic = Literal["streams", "devices", "controls"]
+
+
+class _Args(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all: an argument that does not exist is an error."""
+
+
+class HelloArgs(Struct, frozen=True):
+    """The one request whose unknown arguments are ignored: by it versions meet."""
+
+    version: int
+    client: Name
+    pid: Number | None = None
+    features: Annotated[list[Name], Meta(max_length=LIST_MAX)] = []
+
+
+class OpenArgs(_Args, frozen=True):
+    mode: str
+    device: Name = "default"
+    transport: Literal["inline", "shm"] = "inline"
+    name: Name | None = None
+    type: Name | None = None
+    link: Name | None = None
+
+    @property
+    def directions(self) -> Mode:
+        return Mode.parse(self.mode)
+
+
+class StreamArgs(_Args, frozen=True):
+    """Arguments of a request that needs nothing but a stream's number."""
+
+    stream: StreamNumber
+
+
+class SetparArgs(StreamArgs, frozen=True):
+    par: Par
+
+
+class GetparArgs(StreamArgs, frozen=True):
+    pass
+
+
+class GetcapArgs(StreamArgs, frozen=True):
+    pass
+
+
+class StartArgs(StreamArgs, frozen=True):
+    pass
+
+
+class StopArgs(StreamArgs, frozen=True):
+    pass
+
+
+class FlushArgs(StreamArgs, frozen=True):
+    pass
+
+
+class CloseArgs(StreamArgs, frozen=True):
+    pass
+
+
+class SetvolArgs(StreamArgs, frozen=True):
+    vol: Volume
+
+
+class DevicesArgs(_Args, frozen=True):
+    pass
+
+
+class StreamsArgs(_Args, frozen=True):
+    after: Number | None = None
+
+
+class StatusArgs(_Args, frozen=True):
+    stream: StreamNumber | None = None
+
+
+class ControlsArgs(_Args, frozen=True):
+    pass
+
+
+class ControlSetArgs(_Args, frozen=True):
+    name: Name
+    value: Volume
+    device: Number | None = None
+
+
+class SubscribeArgs(_Args, frozen=True):
+    topics: Annotated[list[Topic], Meta(max_length=LIST_MAX)]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One request: its arguments' struct, its result's keys and the codes that may refuse it."""
+
+    name: str
+    args: type[Struct]
+    result: tuple[str, ...]
+    errors: tuple[Code, ...] = ()
+
+
+def _methods(*methods: Method) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+_OF_STREAM = (Code.EBADF, Code.EPIPE)
+
+METHODS: Final = _methods(
+    Method("hello", HelloArgs, ("version", "server", "features", "unit"), (Code.EPROTO, Code.EPERM)),
+    Method(
+        "open",
+        OpenArgs,
+        ("stream", "device", "subdevice", "mode"),
+        (Code.ENODEV, Code.ENOTSUP, Code.EMFILE, Code.EPERM),
+    ),
+    Method("setpar", SetparArgs, ("par",), (*_OF_STREAM, Code.EBUSY)),
+    Method("getpar", GetparArgs, ("par",), _OF_STREAM),
+    Method("getcap", GetcapArgs, ("cap",), _OF_STREAM),
+    Method("start", StartArgs, ("stream",), (*_OF_STREAM, Code.EBUSY, Code.ENODEV)),
+    Method("stop", StopArgs, ("stream",), (*_OF_STREAM, Code.EBUSY)),
+    Method("flush", FlushArgs, ("stream",), _OF_STREAM),
+    Method("close", CloseArgs, ("stream",), (Code.EBADF,)),
+    Method("setvol", SetvolArgs, ("stream",), _OF_STREAM),
+    Method("devices", DevicesArgs, ("version", "devices")),
+    Method("streams", StreamsArgs, ("version", "streams", "next")),
+    Method(
+        "status",
+        StatusArgs,
+        tuple("version server pid unit uptime sockets realtime devices streams connections xruns".split()),
+        (Code.ENOTSUP,),
+    ),
+    Method("controls", ControlsArgs, ("version", "controls")),
+    Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV, Code.EPERM)),
+    Method("subscribe", SubscribeArgs, ("topics",)),
+)
+
+
+def validate(method: str, args: Mapping[str, Any]) -> Struct:
+    """The arguments of `method` as its struct (METHODS[method].args).
+
+    nil counts as not given.  Raises FaultError: ENOSYS for a method that does
+    not exist, EPROTO for another version in hello, else EINVAL.
+    """
+    known = METHODS.get(method)
+    if known is None:
+        raise FaultError(
+            Fault(Code.ENOSYS, f"there is no method {method[:NAME_MAX]!r}", _nearest(method, METHODS))
+        )
+    given = {key: value for key, value in args.items() if value is not None}
+    if method == "hello":
+        _check_version(given.get("version"))
+    if method == "setpar" and "par" in given:
+        given["par"] = Par.from_wire(given["par"])
+    try:
+        struct = msgspec.convert(given, known.args)
+    except msgspec.ValidationError as error:
+        raise _explain(known, given, str(error)) from error
+    if isinstance(struct, OpenArgs):
+        _ = struct.directions
+    for key, value in given.items():
+        _check_text(method, key, value)
+    return struct
+
+
+def _check_version(version: object) -> None:
+    if type(version) is int and version != PROTOCOL_VERSION:
+        raise FaultError(
+            Fault(
+                Code.EPROTO,
+                f"hello: this server speaks version {PROTOCOL_VERSION}, not {version}",
+                f"say hello again with version {PROTOCOL_VERSION}",
+            )
+        )
+
+
+def _check_text(method: str, key: str, value: object) -> None:
+    """Names end up in logs and on terminals: none may hold control characters."""
+    for text in value if isinstance(value, list) else (value,):
+        if isinstance(text, str) and any(c < " " or "\x7f" <= c <= "\x9f" for c in text):
+            raise FaultError(
+                Fault(Code.EINVAL, f"{method}: {key} holds control characters", "send printable text")
+            )
+
+
+_WORDS = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+
+
+def _explain(method: Method, given: Mapping[str, Any], text: str) -> FaultError:
+    """msgspec's words in ours."""
+    names = [field.name for field in msgspec.structs.fields(method.args)]
+    if found := _UNKNOWN.fullmatch(text):
+        message = f"{method.name}: there is no argument {found[1][:NAME_MAX]!r}"
+        return FaultError(Fault(Code.EINVAL, message, _nearest(found[1], names)))
+    if found := _MISSING.fullmatch(text):
+        message = f"{method.name}: the argument {found[1]!r} is missing"
+        return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
+    words = _WORDS.fullmatch(text)
+    assert words is not None  # every text matches
+    path = words["path"] or ""
+    value: Any = given
+    for step in re.findall(r"[^.\[\]]+", path):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    message = f"{method.name}: {path}: {_expected(words['what'])}, not {wire_type(value)} {value!r:.40}"
+    return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
+
+
+def _expected(what: str) -> str:
+    """msgspec's expectation with the protocol's names of the types."""
+    what = re.sub(r", got .*", "", what, flags=re.DOTALL).replace("`", "").replace(" | null", "")
+    if not what.startswith("Expected "):
+        return "it must be one of the words that the specification lists"
+    for theirs, ours in (("Expected ", "it must be "), ("int", "an integer"), ("object", "a map")):
+        what = what.replace(theirs, ours)
+    return what.replace(" str", " a string").replace(" array", " an array")
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    words = list(words)
+    close = difflib.get_close_matches(word[:NAME_MAX], words, 1)
+    return f"did you mean {close[0]!r}?" if close else "it takes " + (", ".join(words) or "no arguments")
