@@ -50,7 +50,7 @@ from audiod_protocol.limits import (
     VOL_MAX,
     WRITE_MAX,
 )
-from audiod_protocol.negotiation import Clock, initial, resolve
+from audiod_protocol.negotiation import DeviceClock, initial, resolve
 from audiod_protocol.params import CAP, SIO_BPS, Cap, Enc, Mode, Par, Xrun
 from audiod_protocol.states import Act, State, advance, allowed, render_mermaid, render_table
 
@@ -79,7 +79,7 @@ __all__ = [
     "BadRequest",
     "Breach",
     "Cap",
-    "Clock",
+    "DeviceClock",
     "Code",
     "Connection",
     "Enc",

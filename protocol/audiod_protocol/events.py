@@ -91,9 +91,10 @@ class Notification:
         note = NOTIFICATIONS.get(self.method)
         if note is None:
             return
-        if len(self.params) != len(note.params):
+        # a later server may say more; a client may not
+        if len(self.params) < len(note.params) or (note.to_server and len(self.params) > len(note.params)):
             raise _refuse(self.method, f"it has {len(self.params)} parameters", f"send {note}")
-        for (name, kind), value in zip(note.params, self.params, strict=True):
+        for (name, kind), value in zip(note.params, self.params, strict=False):
             if not _KINDS[kind](value):
                 raise _refuse(self.method, f"its {name} is {value!r:.40}", f"send {note}")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
 from audiod_protocol.params import Enc, Mode, Par, Xrun
 
-__all__ = ["Clock", "initial", "resolve"]
+__all__ = ["DeviceClock", "initial", "resolve"]
 
 
 @dataclass(frozen=True)
-class Clock:
+class DeviceClock:
     """A device's `rate` in Hz, its `round` and `bufsz` in frames at that rate."""
 
     rate: int
@@ -35,7 +35,7 @@ class Clock:
         return self.bufsz // self.round * self.block(rate)
 
 
-def initial(clock: Clock, mode: Mode, pchan: int, rchan: int) -> Par:
+def initial(clock: DeviceClock, mode: Mode, pchan: int, rchan: int) -> Par:
     """Parameters of a stream just opened: sndiod's, with the sub-device's channels."""
     par = Par(
         rate=clock.rate,
@@ -47,15 +47,13 @@ def initial(clock: Clock, mode: Mode, pchan: int, rchan: int) -> Par:
     return resolve(par, Par(), clock, mode)
 
 
-def resolve(current: Par, asked: Par, clock: Clock, mode: Mode) -> Par:
+def resolve(current: Par, asked: Par, clock: DeviceClock, mode: Mode) -> Par:
     """`current` with `asked` on top, clamped, with `round` and `bufsz` as answered.
 
     Raises FaultError if the encoding does not exist; all else is clamped.
     """
     par = current.merge(replace(asked, bufsz=None, round=None))
-    rate = min(max(par.rate or clock.rate, RATE_MIN), RATE_MAX)
-    if asked.rate == 0:
-        rate = RATE_MIN
+    rate = min(max(clock.rate if par.rate is None else par.rate, RATE_MIN), RATE_MAX)
     block = clock.block(rate)
     app = par.appbufsz or 0
     if asked.rate is not None and asked.appbufsz is None:

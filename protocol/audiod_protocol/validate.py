@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -48,6 +48,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
 Topic = Literal["streams", "devices", "controls"]
+Transport = Literal["inline", "shm"]
+_LITERALS = {"topics": Topic, "transport": Transport}
 
 
 class _Args(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +68,7 @@ class HelloArgs(Struct, frozen=True):
 class OpenArgs(_Args, frozen=True):
     mode: str
     device: Name = "default"
-    transport: Literal["inline", "shm"] = "inline"
+    transport: Transport = "inline"
     name: Name | None = None
     type: Name | None = None
     link: Name | None = None
@@ -177,7 +179,10 @@ METHODS: Final = _methods(
     Method(
         "status",
         StatusArgs,
-        tuple("version server pid unit uptime sockets realtime devices streams connections xruns".split()),
+        (
+            *("version", "server", "pid", "unit", "uptime", "sockets", "realtime"),
+            *("devices", "streams", "connections", "xruns"),
+        ),
         (Code.ENOTSUP,),
     ),
     Method("controls", ControlsArgs, ("version", "controls")),
@@ -253,15 +258,15 @@ def _explain(method: Method, given: Mapping[str, Any], text: str) -> FaultError:
     value: Any = given
     for step in re.findall(r"[^.\[\]]+", path):
         value = value[int(step)] if isinstance(value, list) else value[step]
-    message = f"{method.name}: {path}: {_expected(words['what'])}, not {wire_type(value)} {value!r:.40}"
+    message = f"{method.name}: {path}: {_expected(path.split('[')[0], words['what'])}, not {wire_type(value)} {value!r:.40}"
     return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
 
 
-def _expected(what: str) -> str:
+def _expected(argument: str, what: str) -> str:
     """msgspec's expectation with the protocol's names of the types."""
     what = re.sub(r", got .*", "", what, flags=re.DOTALL).replace("`", "").replace(" | null", "")
     if not what.startswith("Expected "):
-        return "it must be one of the words that the specification lists"
+        return "it must be one of " + ", ".join(get_args(_LITERALS[argument]))
     for theirs, ours in (("Expected ", "it must be "), ("int", "an integer"), ("object", "a map")):
         what = what.replace(theirs, ours)
     return what.replace(" str", " a string").replace(" array", " an array")
