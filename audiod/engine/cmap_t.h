@@ -1,0 +1,95 @@
+/*
+ * cmap_t.h: cmap_mix for one bus type T, included by cmap.c twice.
+ *
+ * mix_frames is inlined with and without a ramp: gain[] holds the gain of each
+ * frame, or is NULL and the gain is `steady`.
+ */
+
+#define G(i)	(ramp ? gain[i] : steady)
+
+static inline __attribute__((always_inline)) void
+NAME(mix_frames)(const struct cmap *m, int ramp, const T *restrict gain, T steady,
+    const T *restrict in, T *restrict out, ptrdiff_t n)
+{
+	const ptrdiff_t inch = (ptrdiff_t)m->inch, onch = (ptrdiff_t)m->onch;
+	const ptrdiff_t width = (ptrdiff_t)m->width, expand = (ptrdiff_t)m->expand;
+	ptrdiff_t i, j, k, o;
+
+	if (cmap_identity(m) && !ramp) {
+		for (i = 0; i < n * onch; i++)
+			out[i] += in[i] * steady;
+		return;
+	}
+	if (cmap_identity(m) && onch == 2) {
+		for (i = 0; i < n; i++) {
+			out[2 * i] += in[2 * i] * G(i);
+			out[2 * i + 1] += in[2 * i + 1] * G(i);
+		}
+		return;
+	}
+	if (inch == 1 && onch == 2 && width == 1 && expand == 2) {
+		for (i = 0; i < n; i++) {
+			const T v = in[i] * G(i);
+
+			out[2 * i] += v;
+			out[2 * i + 1] += v;
+		}
+		return;
+	}
+	in += m->istart;
+	out += m->ostart;
+	if (m->join > 1) {
+		const T share = (T)(1.0 / m->join);
+
+		for (i = 0; i < n; i++) {
+			for (o = 0; o < width; o++) {
+				T sum = 0;
+
+				for (j = 0; j < (ptrdiff_t)m->join; j++)
+					sum += in[i * inch + j * width + o];
+				out[i * onch + o] += sum * (G(i) * share);
+			}
+		}
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < expand; k++) {
+			for (o = 0; o < width; o++)
+				out[i * onch + k * width + o] += in[i * inch + o] * G(i);
+		}
+	}
+}
+
+void
+NAME(cmap_mix)(const struct cmap *m, struct gain *g, const T *in, T *out, size_t nframes)
+{
+	T gain[RAMP_BLOCK];
+	ptrdiff_t i, n;
+
+	while (nframes > 0 && !gain_steady(g)) {
+		const T from = (T)g->from, by = (T)(g->to - g->from), step = (T)(1.0 / g->len);
+		const int32_t pos = (int32_t)g->pos;
+
+		n = (ptrdiff_t)(g->len - g->pos);
+		if (n > RAMP_BLOCK)
+			n = RAMP_BLOCK;
+		if ((size_t)n > nframes)
+			n = (ptrdiff_t)nframes;
+		for (i = 0; i < n; i++) {
+			const T s = (T)(pos + (int32_t)i) * step;
+
+			gain[i] = from + by * (s * s * (3 - 2 * s));
+		}
+		NAME(mix_frames)(m, 1, gain, 0, in, out, n);
+		gain_advance(g, (size_t)n);
+		in += n * (ptrdiff_t)m->inch;
+		out += n * (ptrdiff_t)m->onch;
+		nframes -= (size_t)n;
+	}
+	if (nframes > 0 && g->to != 0)
+		NAME(mix_frames)(m, 0, NULL, (T)g->to, in, out, (ptrdiff_t)nframes);
+}
+
+#undef G
+#undef T
+#undef NAME
