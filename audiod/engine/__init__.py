@@ -1,0 +1,652 @@
+"""The engine: C moves samples, this package is Python's only door to it.
+
+Owns the handles `Engine`, `Device`, `Stream` and `Conn` and turns the engine's
+events into frozen dataclasses.  Nothing else imports `audiod.engine._lib`.
+Runs on the control thread alone; no call here waits for a device's clock.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from audiod.engine._lib import ffi, lib
+
+__all__ = [
+    "ConnClosed",
+    "Clock",
+    "CloseReason",
+    "Conn",
+    "Cycle",
+    "Device",
+    "DeviceConf",
+    "DeviceFailed",
+    "DevicePar",
+    "DeviceStarted",
+    "DeviceStats",
+    "DeviceStopped",
+    "Encoding",
+    "EndReason",
+    "Engine",
+    "EngineError",
+    "Event",
+    "Limits",
+    "Message",
+    "Playing",
+    "ProtocolBreach",
+    "ProtocolReason",
+    "Stream",
+    "StreamEnded",
+    "StreamFlag",
+    "StreamPar",
+    "StreamReleased",
+    "StreamState",
+    "StreamStats",
+    "StreamStopped",
+    "Synced",
+    "ThreadInfo",
+    "ThreadStarted",
+    "Xrun",
+    "XrunKind",
+]
+
+_ABI = 1
+_PAYLOAD = 128 * 1024  # larger than MSG_MAX
+
+
+class EngineError(OSError):
+    """A call into the engine was refused; `errno` says why, `strerror` in words."""
+
+
+def _check(rc: int, what: str) -> int:
+    if rc < 0:
+        raise EngineError(-rc, f"{what}: {os.strerror(-rc)}")
+    return rc
+
+
+class Limits:
+    """Limits that the pump enforces on every connection."""
+
+    MSG_MAX: int = lib.MSG_MAX
+    MSG_DEPTH: int = lib.MSG_DEPTH
+    WRITE_MAX: int = lib.WRITE_MAX
+    CONN_OUT_MAX: int = lib.CONN_OUT_MAX
+    CONN_NSTREAMS: int = lib.CONN_NSTREAMS
+
+
+class Clock(enum.IntEnum):
+    REAL = 0
+    FREE = 1
+    MANUAL = 2
+
+
+class StreamFlag(enum.IntFlag):
+    PLAY = 1
+    REC = 2
+    MON = 4
+    NOPLAY = 8
+    NOREC = 16
+    AUTOVOL = 32
+
+
+class StreamState(enum.IntEnum):
+    INIT = 0
+    PRIMING = 1
+    RUNNING = 2
+    DRAINING = 3
+    ENDED = 4
+
+
+class CloseReason(enum.IntEnum):
+    EOF = 0
+    ERROR = 1
+    SELF = 2
+    SLOW = 3
+
+
+class ProtocolReason(enum.IntEnum):
+    FORMAT = 1
+    DEPTH = 2
+    SIZE = 3
+    WRITE = 4
+    STREAM = 5
+    MODE = 6
+    FRAME = 7
+    CREDIT = 8
+
+
+class EndReason(enum.IntEnum):
+    XRUN = 1
+    DEVICE = 2
+
+
+class XrunKind(enum.IntEnum):
+    PLAY = 0
+    REC = 1
+    DEVICE = 2
+
+
+# ---- values ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """sio_par's encoding: bits, bytes a sample, signed, little endian, MSB aligned; flt for IEEE floats."""
+
+    bits: int
+    bps: int
+    sig: bool = True
+    le: bool = True
+    msb: bool = False
+    flt: bool = False
+
+
+@dataclass(frozen=True)
+class DevicePar:
+    """What is asked of a device, and (read back) what it does: rates in Hz, sizes in frames."""
+
+    enc: Encoding
+    rate: int
+    round: int
+    bufsz: int
+    pchan: int
+    rchan: int
+    clock: Clock = Clock.REAL
+
+
+@dataclass(frozen=True)
+class DeviceConf:
+    """One device to open: driver, its argument and the keys that the engine knows."""
+
+    driver: str
+    par: DevicePar
+    arg: str = ""
+    rec: str | None = None
+    free_clock: bool = False
+    append: bool = False
+    dither: bool = True
+    stall_ms: int = 5000
+
+
+@dataclass(frozen=True)
+class DeviceStats:
+    cycles: int
+    position: int
+    xruns: int
+    clipped: int
+    bypassed: int
+    cpu_ns: int
+    running: bool
+    streams: int
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One cycle of a device; times in CLOCK_MONOTONIC ns."""
+
+    seq: int
+    due_ns: int
+    wake_ns: int
+    end_ns: int
+    nblocks: int
+    nstreams: int
+    nxruns: int
+    driver_xrun: bool
+
+
+@dataclass(frozen=True)
+class StreamPar:
+    """One stream as the engine needs it; see api.h, struct stream_par."""
+
+    enc: Encoding
+    flags: StreamFlag
+    rate: int
+    pchan: int
+    rchan: int
+    appbufsz: int
+    xrun: int = 0
+    pmin: int = 0
+    pmax: int = 1
+    rmin: int = 0
+    rmax: int = 1
+    join: bool = True
+    vol: int = 127
+    maxvol: int = 127
+    group: int = 0
+    group_n: int = 0
+
+
+@dataclass(frozen=True)
+class StreamStats:
+    position: int
+    time_ns: int
+    written: int
+    consumed: int
+    captured: int
+    read: int
+    xruns: int
+    lost: int
+    state: StreamState
+    vol: int
+    bypass: bool
+    delay: int
+
+
+@dataclass(frozen=True)
+class ThreadInfo:
+    """An engine thread and the scheduling it really has (read back from the kernel)."""
+
+    tid: int
+    device: int | None
+    realtime: bool
+    prio: int
+    asked: int
+    err: int
+
+
+# ---- events ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Message:
+    """One whole MessagePack message of a client; never one with samples of a started stream."""
+
+    conn: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ConnClosed:
+    conn: int
+    reason: CloseReason
+    errno: int
+
+
+@dataclass(frozen=True)
+class ProtocolBreach:
+    """The pump stopped reading this connection; answer with an error and `Conn.close(flush=True)`."""
+
+    conn: int
+    reason: ProtocolReason
+    number: int
+
+
+@dataclass(frozen=True)
+class StreamStopped:
+    stream: int
+    drained: bool
+
+
+@dataclass(frozen=True)
+class StreamReleased:
+    stream: int
+
+
+@dataclass(frozen=True)
+class Playing:
+    stream: int
+    device_frame: int
+
+
+@dataclass(frozen=True)
+class Xrun:
+    """An xrun with the numbers that classify it; times in CLOCK_MONOTONIC ns, 0 unknown."""
+
+    stream: int
+    device: int
+    kind: XrunKind
+    due_ns: int
+    wake_ns: int
+    arrival_ns: int
+    swept_ns: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class StreamEnded:
+    stream: int
+    reason: EndReason
+
+
+@dataclass(frozen=True)
+class DeviceStarted:
+    device: int
+
+
+@dataclass(frozen=True)
+class DeviceStopped:
+    device: int
+
+
+@dataclass(frozen=True)
+class DeviceFailed:
+    device: int
+    errno: int
+
+
+@dataclass(frozen=True)
+class Synced:
+    cookie: int
+
+
+@dataclass(frozen=True)
+class ThreadStarted:
+    tid: int
+    device: int | None
+    errno: int
+
+
+Event = (
+    Message
+    | ConnClosed
+    | ProtocolBreach
+    | StreamStopped
+    | StreamReleased
+    | Playing
+    | Xrun
+    | StreamEnded
+    | DeviceStarted
+    | DeviceStopped
+    | DeviceFailed
+    | Synced
+    | ThreadStarted
+)
+
+
+# ---- handles --------------------------------------------------------------
+
+
+class Engine:
+    """The engine with its pump thread.  `rt_prio` 0 asks for no realtime scheduling."""
+
+    def __init__(self, *, rt_prio: int = 0, lock_memory: bool = True) -> None:
+        if lib.engine_abi() != _ABI:
+            raise EngineError(0, "the compiled engine does not belong to this audiod: install again")
+        out = ffi.new("engine **")
+        conf = ffi.new("struct engine_conf *", {"rt_prio": rt_prio, "lock_memory": int(lock_memory)})
+        _check(lib.engine_new(out, conf), "starting the engine")
+        self._h = out[0]
+        self._ev = ffi.new("struct event *")
+        self._buf = ffi.new("char[]", _PAYLOAD)
+
+    def close(self) -> None:
+        """Free the engine; every device is closed and every connection freed before."""
+        if self._h:
+            lib.engine_free(self._h)
+            self._h = ffi.NULL
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `events` has something."""
+        return int(lib.engine_fd(self._h))
+
+    def events(self) -> Iterator[Event]:
+        """Every event that waits, oldest first; ends when there is none."""
+        lib.engine_clear(self._h)
+        while self._h and lib.engine_next(self._h, self._ev, self._buf, _PAYLOAD) > 0:
+            event = self._event()
+            if event is not None:
+                yield event
+
+    def sync(self, cookie: int) -> None:
+        """Ask the pump to empty every socket and queue once, then to post `Synced(cookie)`."""
+        _check(lib.engine_sync(self._h, cookie), "engine_sync")
+
+    def threads(self) -> list[ThreadInfo]:
+        """The engine's threads with their scheduling as the kernel reports it."""
+        n = 64
+        out = ffi.new("struct thread_info[]", n)
+        got = _check(lib.engine_threads(self._h, out, n), "engine_threads")
+        return [
+            ThreadInfo(
+                tid=t.tid,
+                device=None if t.device < 0 else t.device,
+                realtime=t.policy == 1,
+                prio=t.prio,
+                asked=t.asked,
+                err=t.err,
+            )
+            for t in out[0:got]
+        ]
+
+    def pump_usage(self) -> tuple[int, int]:
+        """Wake-ups of the pump so far and its CPU time in ns."""
+        wakeups, cpu = ffi.new("int64_t *"), ffi.new("int64_t *")
+        lib.engine_pump_wakeups(self._h, wakeups, cpu)
+        return wakeups[0], cpu[0]
+
+    def device_open(self, ident: int, conf: DeviceConf) -> Device:
+        """Open a device and start its thread.  Raises EngineError with the driver's words."""
+        return Device(self._h, ident, conf)
+
+    def conn_new(self, ident: int, fd: int) -> Conn:
+        """Give a connected socket to the pump, which owns `fd` from here on."""
+        return Conn(self._h, ident, fd)
+
+    def _event(self) -> Event | None:
+        ev = self._ev
+        kind = ev.type
+        if kind == lib.EV_MESSAGE:
+            return Message(ev.id, bytes(ffi.buffer(self._buf, ev.len)))
+        if kind == lib.EV_CONN_CLOSED:
+            return ConnClosed(ev.id, CloseReason(ev.err), ev.a)
+        if kind == lib.EV_PROTOCOL:
+            return ProtocolBreach(ev.id, ProtocolReason(ev.err), ev.a)
+        if kind == lib.EV_STOPPED:
+            return StreamStopped(ev.id, bool(ev.a))
+        if kind == lib.EV_RELEASED:
+            return StreamReleased(ev.id)
+        if kind == lib.EV_PLAYING:
+            return Playing(ev.id, ev.a)
+        if kind == lib.EV_XRUN:
+            return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
+        if kind == lib.EV_ERROR:
+            return StreamEnded(ev.id, EndReason(ev.err))
+        if kind == lib.EV_DEV_STARTED:
+            return DeviceStarted(ev.id)
+        if kind == lib.EV_DEV_STOPPED:
+            return DeviceStopped(ev.id)
+        if kind == lib.EV_DEV_FAILED:
+            return DeviceFailed(ev.id, ev.err)
+        if kind == lib.EV_SYNCED:
+            return Synced(ev.a)
+        if kind == lib.EV_THREAD:
+            return ThreadStarted(ev.id, None if ev.a == 0 else ev.a - 1, ev.err)
+        return None
+
+
+class Device:
+    """An open device with its thread."""
+
+    def __init__(self, engine: object, ident: int, conf: DeviceConf) -> None:
+        self.id = ident
+        self._h = ffi.NULL
+        keep = [ffi.new("char[]", s.encode()) for s in (conf.driver, conf.arg, conf.rec or "")]
+        c = ffi.new("struct device_conf *")
+        c.driver, c.arg = keep[0], keep[1]
+        c.rec = keep[2] if conf.rec is not None else ffi.NULL
+        c.free_clock, c.append = conf.free_clock, conf.append
+        c.dither, c.stall_ms = conf.dither, conf.stall_ms
+        c.par = _device_par(conf.par)
+        out, err = ffi.new("device **"), ffi.new("char[]", 256)
+        rc = lib.device_open(engine, ident, c, out, err, 256)
+        if rc < 0:
+            raise EngineError(-rc, ffi.string(err).decode(errors="replace") or os.strerror(-rc))
+        self._h = out[0]
+        par = ffi.new("struct device_par *")
+        lib.device_getpar(self._h, par)
+        self.par = DevicePar(
+            enc=_encoding(par.enc),
+            rate=par.rate,
+            round=par.round,
+            bufsz=par.bufsz,
+            pchan=par.pchan,
+            rchan=par.rchan,
+            clock=Clock(par.clock),
+        )
+
+    def close(self) -> None:
+        """Close it: its streams get StreamEnded and StreamReleased; waits for its thread."""
+        if self._h:
+            lib.device_close(self._h)
+            self._h = ffi.NULL
+
+    def step(self, nblocks: int = 1) -> None:
+        """manual only: let blocks pass; returns when they were mixed."""
+        _check(lib.device_step(self._h, nblocks), "device_step")
+
+    def setgain(self, gain: float) -> None:
+        """The software master, linear."""
+        lib.device_setgain(self._h, gain)
+
+    def setgroup(self, group: int, nmembers: int) -> None:
+        """Streams of a link group start in one cycle when so many are ready."""
+        lib.device_setgroup(self._h, group, nmembers)
+
+    def stats(self) -> DeviceStats:
+        s = ffi.new("struct device_stats *")
+        lib.device_getstats(self._h, s)
+        return DeviceStats(
+            cycles=s.cycles,
+            position=s.position,
+            xruns=s.xruns,
+            clipped=s.clipped,
+            bypassed=s.bypassed,
+            cpu_ns=s.cpu_ns,
+            running=bool(s.running),
+            streams=s.streams,
+        )
+
+    def cycles(self, most: int = 1024) -> list[Cycle]:
+        """The records of the last cycles, newest last."""
+        out = ffi.new("struct cycle[]", most)
+        got = _check(lib.device_getcycles(self._h, out, most), "device_getcycles")
+        return [
+            Cycle(c.seq, c.due_ns, c.wake_ns, c.end_ns, c.nblocks, c.nstreams, c.nxruns, bool(c.flags & 1))
+            for c in out[0:got]
+        ]
+
+    def stream_new(self, ident: int, par: StreamPar) -> Stream:
+        """Make a stream of this device; it does nothing until it is started."""
+        return Stream(self._h, ident, par)
+
+
+class Stream:
+    """One stream from start to stop.  Free it after StreamReleased (or if never started)."""
+
+    def __init__(self, device: object, ident: int, par: StreamPar) -> None:
+        self.id = ident
+        self.par = par
+        c = ffi.new("struct stream_par *")
+        c.enc = _enc(par.enc)
+        for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax"):
+            setattr(c, name, getattr(par, name))
+        c.flags, c.join = int(par.flags), int(par.join)
+        c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
+        out = ffi.new("stream **")
+        _check(lib.stream_new(device, ident, c, out), "making a stream")
+        self._h = out[0]
+
+    def free(self) -> None:
+        if self._h:
+            lib.stream_free(self._h)
+            self._h = ffi.NULL
+
+    def start(self) -> None:
+        """Start without a connection; `write` and `read` are its ends."""
+        _check(lib.stream_start(self._h), "starting a stream")
+
+    def stop(self, *, drain: bool = True) -> None:
+        _check(lib.stream_stop(self._h, int(drain)), "stopping a stream")
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Frames taken of `data`, interleaved in the stream's encoding (without a connection only)."""
+        frame = self.par.enc.bps * self.par.pchan
+        buf = ffi.from_buffer(data)
+        return _check(lib.stream_write(self._h, buf, len(buf) // frame), "writing to a stream")
+
+    def read(self, nframes: int) -> bytes:
+        """At most `nframes` recorded frames (without a connection only)."""
+        frame = self.par.enc.bps * self.par.rchan
+        buf = ffi.new("char[]", max(1, nframes * frame))
+        got = _check(lib.stream_read(self._h, buf, nframes), "reading from a stream")
+        return bytes(ffi.buffer(buf, got * frame))
+
+    def setvol(self, vol: int) -> None:
+        lib.stream_setvol(self._h, vol)
+
+    def stats(self) -> StreamStats:
+        s = ffi.new("struct stream_stats *")
+        lib.stream_getstats(self._h, s)
+        return StreamStats(
+            position=s.position,
+            time_ns=s.time_ns,
+            written=s.written,
+            consumed=s.consumed,
+            captured=s.captured,
+            read=s.read,
+            xruns=s.xruns,
+            lost=s.lost,
+            state=StreamState(s.state),
+            vol=s.vol,
+            bypass=bool(s.bypass),
+            delay=s.delay,
+        )
+
+
+class Conn:
+    """One client's socket in the pump.  Free it after ConnClosed."""
+
+    def __init__(self, engine: object, ident: int, fd: int) -> None:
+        self.id = ident
+        out = ffi.new("conn **")
+        _check(lib.conn_new(engine, ident, fd, out), "taking a connection")
+        self._h = out[0]
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; what is sent keeps the order of the calls."""
+        if self._h:
+            lib.conn_send(self._h, data, len(data))
+
+    def start(self, stream: Stream, number: int, answer: bytes) -> None:
+        """Start `stream` as the client's `number`; credit, onmove and data follow the answer."""
+        _check(lib.conn_start(self._h, stream._h, number, answer, len(answer)), "starting a stream")
+
+    def stop(self, number: int, *, drain: bool, answer: bytes = b"") -> None:
+        """Stop as if the client had asked; the answer is queued behind all else of the stream."""
+        _check(lib.conn_stop(self._h, number, int(drain), answer, len(answer)), "stopping a stream")
+
+    def end(self, number: int, message: bytes = b"") -> None:
+        """End a stream at once; what the client still writes to `number` is ignored."""
+        _check(lib.conn_end(self._h, number, message, len(message)), "ending a stream")
+
+    def close(self, *, flush: bool = True) -> None:
+        """Close after what is queued was sent, or at once."""
+        if self._h:
+            lib.conn_close(self._h, int(flush))
+
+    def free(self) -> None:
+        if self._h:
+            lib.conn_free(self._h)
+            self._h = ffi.NULL
+
+
+def _enc(enc: Encoding) -> dict[str, int]:
+    return {"bits": enc.bits, "bps": enc.bps, "sig": enc.sig, "le": enc.le, "msb": enc.msb, "flt": enc.flt}
+
+
+def _encoding(enc: object) -> Encoding:
+    e: dict[str, int] = {k: getattr(enc, k) for k in ("bits", "bps", "sig", "le", "msb", "flt")}
+    return Encoding(e["bits"], e["bps"], bool(e["sig"]), bool(e["le"]), bool(e["msb"]), bool(e["flt"]))
+
+
+def _device_par(par: DevicePar) -> dict[str, object]:
+    return {
+        "enc": _enc(par.enc),
+        "rate": par.rate,
+        "round": par.round,
+        "bufsz": par.bufsz,
+        "pchan": par.pchan,
+        "rchan": par.rchan,
+    }

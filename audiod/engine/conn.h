@@ -1,0 +1,111 @@
+/*
+ * conn.h: one client's socket as the pump has it, and the pump as its files
+ * share it.  All fields belong to the pump thread unless they say otherwise.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include "msg.h"
+#include "ring.h"
+
+#define IN_SIZE		(128 * 1024)	/* bytes read ahead of one peer; more than MSG_MAX */
+#define OUT_SOFT	(64 * 1024)	/* bytes queued above which positions, credit and data wait */
+#define OUT_SIZE	(CONN_OUT_MAX + OUT_SOFT + WRITE_MAX + 4096)
+#define DATA_MAX	(32 * 1024)	/* bytes of samples in one `data` */
+#define ANSWER_MAX	64		/* bytes of the answer to a stop */
+#define NLATER		16384		/* events without payload that may wait for control */
+
+enum slot_state {
+	SLOT_NONE,			/* never started, or stopped by the client */
+	SLOT_RUN,
+	SLOT_DRAIN,			/* asked to stop */
+	SLOT_ENDED,			/* ended by the server: what still comes is ignored */
+};
+
+struct slot {				/* one stream number of the client */
+	struct stream *stream;
+	enum slot_state state;
+	int drained;			/* stop was a drain */
+	int begun;			/* has been seen to play */
+	uint32_t answer_len;
+	uint8_t answer[ANSWER_MAX];	/* sent when it has stopped */
+};
+
+struct conn {
+	engine *engine;
+	uint32_t id;
+	int fd;
+	int dead;			/* closed: only CMD_FREE is awaited */
+	int broken;			/* broke the protocol: nothing more is read */
+	int closing;			/* closes when all is sent */
+	int blocked;			/* control has no room for its next message */
+	int starved;			/* held something back until the peer reads */
+	int dirty;			/* in the pump's list of those with output */
+	int swept;			/* out of epoll, read once a cycle */
+	int several;			/* its streams are on several devices: stays in epoll */
+	int adding;			/* not yet registered */
+	uint32_t events;		/* epoll mask */
+	uint32_t nslots;		/* one past the highest number used */
+	int nrun, nbegun;		/* play streams started / of these, playing and fit to be swept */
+	struct pdev *pdev;		/* device of its streams */
+	struct conn *next, **prev;	/* all conns */
+	struct conn *snext, **sprev;	/* swept ones of a device */
+	struct conn *dnext;		/* dirty ones */
+	struct scan scan;
+	uint8_t *in;			/* IN_SIZE */
+	size_t in_off, in_len;
+	uint8_t *out;			/* OUT_SIZE */
+	size_t out_off, out_len;
+	struct slot *slots;		/* CONN_NSTREAMS */
+};
+
+struct pdev {				/* a device as the pump sees it */
+	struct device *dev;
+	struct stream *streams;
+	struct conn *swept;
+	int64_t seq;			/* cycles already told to clients */
+	int64_t swept_due;		/* cycle whose data was already swept */
+};
+
+struct pump {
+	engine *engine;
+	struct thread thread;
+	int epfd, wakefd;
+	_Atomic int signalled;		/* wakefd written, not yet cleared */
+	_Atomic int asleep;
+	_Atomic int starving;		/* some conn is blocked: control wakes the pump when it has read */
+	_Atomic int64_t wakeups;
+	struct cmdq cmds;		/* from control */
+	struct cmdq back;		/* their memory, to control */
+	struct msgring ring;		/* to control */
+	struct event *later;		/* NLATER, ring: those that found no room */
+	uint32_t later_w, later_r;
+	struct conn *conns, *dirty;
+	struct pdev devs[NDEV_MAX];
+	int64_t now;			/* of this pass */
+	int nblocked;			/* conns that wait for room */
+	int told;			/* control has events */
+	int quit;
+};
+
+void	conn_read(struct pump *, struct conn *);
+void	conn_flush(struct pump *, struct conn *);
+void	conn_parse(struct pump *, struct conn *);	/* what has been read */
+void	conn_die(struct pump *, struct conn *, int reason, int err);
+uint8_t	*conn_room(struct conn *, size_t n);	/* where n bytes of output go */
+void	conn_out(struct pump *, struct conn *, const uint8_t *end);	/* ... up to here */
+void	conn_queue(struct pump *, struct conn *, const void *, uint32_t n);	/* control's messages */
+void	sweep_unlink(struct conn *);
+void	conn_mode(struct pump *, struct conn *);	/* epoll or sweep, what to wait for */
+
+void	pump_post(struct pump *, uint32_t type, uint32_t id, int err, int64_t a);
+int	pump_room(const struct pump *, uint32_t n);	/* control has room for a message of n bytes */
+void	pump_forward(struct pump *, struct conn *, const uint8_t *, uint32_t n);
+void	pump_dirty(struct pump *, struct conn *);
+
+void	slot_start(struct pump *, struct conn *, uint32_t number, struct stream *);
+void	slot_stop(struct pump *, struct conn *, uint32_t number, int drain, const void *answer, uint32_t n);
+void	slot_drop(struct pump *, struct conn *, uint32_t number, enum slot_state left);	/* let go of the stream */
+void	slot_emit(struct pump *, struct stream *);	/* position, credit, data, end */
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * driver.h: what a driver of sound devices must do.
+ *
+ * A driver owns one opened device in one or both directions.  It counts time
+ * in blocks of `round` frames of its clock.  All calls come from one thread at
+ * a time; open and close from the control thread, the rest from the device
+ * thread, where they neither allocate, lock, log nor block.
+ *
+ *	open	opens the device, changes par to what the device does
+ *	start	starts the clock at frame 0 with bufsz frames of silence queued
+ *	poll	fills pollfds to wait for (at most DRV_NFDS), returns how many
+ *	ready	after poll(2): how many whole blocks have passed since the last
+ *		call (0 is fine), and when the first of them was due.
+ *		-EPIPE: xrun, the device ran dry and has stopped; the engine
+ *		will stop and start it.  Any other error: the device is gone.
+ *	read	the recorded frames of the next passed block, exactly round
+ *		(called once per passed block, before its write, if rchan > 0)
+ *	write	queues the next block, exactly round frames, at bufsz - round
+ *		frames ahead of the clock (once per passed block, if pchan > 0);
+ *		NULL means silence that the program played nothing into: a driver
+ *		that keeps what was played may drop it at the end
+ *	stop	stops the clock, discards what is queued
+ *	close	frees everything
+ *
+ * Calls return >= 0 or -errno.
+ */
+#ifndef DRIVER_H
+#define DRIVER_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "dsp.h"
+
+#define DRV_NFDS	4		/* most descriptors of one driver */
+
+enum drv_clock {
+	DRV_CLOCK_REAL,			/* blocks pass in real time */
+	DRV_CLOCK_FREE,			/* a block passes whenever the engine has it: no pollfds, ready() always 1 */
+	DRV_CLOCK_MANUAL,		/* blocks pass when told to (drv_manual_step) */
+};
+
+struct drv_par {
+	struct enc enc;			/* encoding of both directions */
+	unsigned rate;			/* Hz */
+	unsigned round;			/* frames a block */
+	unsigned bufsz;			/* frames queued ahead of the clock, a multiple of round */
+	unsigned pchan, rchan;		/* channels played / recorded; 0: direction absent */
+	enum drv_clock clock;		/* out */
+};
+
+struct drv_conf {			/* all strings may be NULL but arg */
+	const char *arg;		/* what follows the driver's name in SPEC */
+	const char *rec;		/* file: path to record from */
+	int free_clock;			/* file: clock=free */
+	int append;			/* file: go on behind what an earlier open in this daemon wrote */
+	int exclusive;			/* reserved, 0 */
+};
+
+struct drv_ops {
+	const char *name;
+	int (*open)(void **drv, const struct drv_conf *, struct drv_par *, char *err, size_t errsz);
+	void (*close)(void *drv);
+	int (*start)(void *drv);
+	int (*stop)(void *drv);
+	int (*poll)(void *drv, struct pollfd *);
+	int (*ready)(void *drv, struct pollfd *, int64_t *due_ns);	/* due: CLOCK_MONOTONIC ns */
+	int (*read)(void *drv, void *block);
+	int (*write)(void *drv, const void *block);
+	int (*step)(void *drv, unsigned nblocks);	/* manual only, else NULL; any thread */
+};
+
+const struct drv_ops *drv_find(const char *name);	/* drivers.c: the table */
+const struct drv_ops *drv_table(unsigned index);	/* NULL past the end */
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * engine.h: what the files of the engine share.
+ *
+ * Three kinds of threads: control (Python, calls the functions of api.h), one
+ * device thread per open device (dev.c, stream.c), one pump (pump.c, conn.c).
+ * Every field says which thread owns it; what two threads touch is atomic.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "api.h"
+#include "driver.h"
+#include "dsp.h"
+
+#define NDEV_MAX	64		/* devices of one engine, closed ones whose streams live included */
+#define RAMP_MS		10		/* smoothstep of every change of gain */
+#define DEVCMD_SIZE	8192		/* commands that may wait for a device thread */
+#define NCYCLES		1024		/* cycle records kept: ten seconds of 10 ms blocks */
+
+struct evring;
+struct pump;
+
+/* ---- memory -------------------------------------------------------------- */
+
+/* zeroed pages, touched and locked if the engine was told to and is allowed to */
+void	*mem_new(engine *, size_t size);
+void	*mem_reserve(size_t size);	/* zeroed pages, touched when used */
+void	mem_free(void *, size_t size);
+
+int64_t	now_ns(void);			/* CLOCK_MONOTONIC */
+
+/* ---- threads ---------------------------------------------------------------- */
+
+struct thread {				/* an engine thread and the scheduling it asked for */
+	pthread_t pt;
+	_Atomic int tid;		/* 0: not yet running */
+	_Atomic int err;		/* of the request for realtime */
+	int asked;			/* priority, 0: none */
+	void *(*run)(void *);
+	void *arg;
+};
+
+int	thread_start(struct thread *, int prio, void *(*run)(void *), void *arg);	/* signals blocked */
+void	thread_enter(struct thread *);	/* first call in the thread: realtime, denormals, tid */
+
+/* ---- engine ------------------------------------------------------------------ */
+
+struct orphan {				/* event of a closed device, not yet delivered */
+	struct orphan *next;
+	struct event ev;
+};
+
+struct engine {
+	int efd;			/* eventfd of control */
+	_Atomic int signalled;		/* efd has been written and not yet cleared */
+	int rt_prio;
+	int lock_memory;
+	struct device *devs[NDEV_MAX];	/* control */
+	struct orphan *orphans, **orphan_end;	/* control */
+	struct pump *pump;
+};
+
+void	engine_signal(engine *);	/* any thread: wake control */
+
+/* ---- streams ------------------------------------------------------------------- */
+
+#define STOP_NONE	0
+#define STOP_DRAIN	1
+#define STOP_FLUSH	2
+
+struct stream {
+	/* fixed by stream_new */
+	engine *engine;
+	device *dev;
+	uint32_t id;
+	struct stream_par par;
+	int f64;			/* computed in double: wide encodings and devices */
+	int inexact;			/* conversion loses or interpolates: dither is due */
+	int same;			/* device's encoding, rate and channels in place: may bypass */
+	struct conv conv;
+	struct cmap pmap, rmap, mmap;
+	struct resamp *prs, *rrs;	/* NULL at equal rates */
+	struct fring *play, *rec;	/* NULL if absent; producer/consumer: pump (or control) and device thread */
+	uint8_t silence[8];		/* one sample of silence */
+
+	/* anyone, atomically */
+	_Atomic int stop;		/* STOP_*, by pump or control */
+	_Atomic uint32_t vol;		/* 0..127, by pump or control */
+	_Atomic int refs;		/* device thread and pump */
+	_Atomic int state;		/* STREAM_*, by the device thread */
+	_Atomic int done;		/* stopped as asked, by the device thread */
+	_Atomic int ended;		/* ENDED_*, by the device thread */
+	_Atomic uint32_t posseq;	/* seqlock of pos and pos_ns */
+	_Atomic int64_t pos, pos_ns;
+	_Atomic uint32_t ticks;		/* positions published */
+	_Atomic uint32_t nnotes;	/* xruns to tell the client */
+	_Atomic int note;		/* kind of the last one, XRUN_* */
+	_Atomic int64_t xruns, lost;
+	_Atomic int64_t skip, skipped;	/* SYNC, play: frames to discard (device thread) / discarded (producer) */
+	_Atomic int64_t rskip, rskipped;	/* SYNC, record: frames to give as silence / given (consumer) */
+	_Atomic int64_t arrival_ns;	/* last bytes, by the producer */
+	_Atomic int64_t swept_ns;	/* last time its socket was known empty, by the pump */
+	_Atomic int polled;		/* its socket is in epoll, by the pump */
+	_Atomic int bypassed;
+
+	/* device thread */
+	struct stream *next;		/* in dev->streams */
+	int phase;			/* STREAM_* */
+	int attached;			/* contributes, RUNNING or DRAINING */
+	int64_t dpos;			/* device frames heard; starts at -bufsz */
+	int64_t reported;		/* last position published */
+	int64_t tail;			/* draining: silent input frames that the resampler still takes */
+	int64_t rdrop;			/* recorded frames to drop: delay of resamplers */
+	int inxrun;			/* within a pause */
+	int fading;			/* flushed, fades out */
+	int stalled;			/* clock=free: waited for in vain */
+	int64_t waited;			/* clock=free: since when, ns */
+	int admit;			/* joins in this pass */
+	struct gain gain;
+	double weight;			/* of autovol */
+	uint32_t vol_seen;
+	double target;
+	uint32_t group_n;
+
+	/* pump */
+	struct conn *conn;
+	struct stream *pnext, **pprev;	/* in the pump's list of the device */
+	uint32_t number;
+	int64_t granted, received;	/* frames of credit given and used */
+	int64_t moved;			/* position told */
+	uint32_t ticks_seen, notes_seen;
+	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
+};
+
+int	stream_ready(stream *);		/* device thread: may start playing */
+void	stream_attach(stream *);
+void	stream_retarget(stream *, int ramp);	/* gain after a change of volume, weight or master */
+int	stream_has_block(stream *);	/* clock=free: does not hold up the next cycle */
+int	stream_cycle(stream *, int bypass);	/* one block: 1 stopped as asked, -1 ended by its policy */
+void	stream_note(stream *, int kind);	/* one more xrun to tell the client */
+void	stream_tick(stream *, int64_t time_ns);
+void	stream_poke(stream *);		/* producer: wake a device thread that waits for this stream */
+void	stream_arrived(stream *, const void *, uint32_t nframes, int64_t t);	/* producer: frames come in */
+int64_t	stream_rec_owed(stream *);	/* consumer: frames of silence due before newer ones */
+
+/* ---- devices --------------------------------------------------------------------- */
+
+struct devcmd {
+	int op;				/* DEVCMD_* */
+	stream *stream;
+	uint32_t a, b;
+};
+
+#define DEVCMD_ATTACH	1
+#define DEVCMD_GROUP	2
+
+struct cyclerec {			/* struct cycle, each field its own atomic */
+	_Atomic int64_t due, wake, end;
+	_Atomic uint32_t nblocks, nstreams, nxruns, flags;
+};
+
+struct device {
+	/* fixed by device_open */
+	engine *engine;
+	uint32_t id;
+	const struct drv_ops *drv;
+	void *drvh;
+	struct drv_par par;
+	int dither;
+	int64_t stall_ns, period_ns;
+	unsigned ramp;			/* frames */
+	int wide;			/* f64 bus for all */
+	struct conv conv;
+	size_t pframe, rframe;		/* bytes */
+	struct thread thread;
+	int wakefd;			/* eventfd of the device thread */
+	int stepfd;			/* manual: eventfd, control waits on it */
+
+	/* control */
+	int refs;			/* one for the open device, one a stream */
+	int closed;
+
+	/* shared */
+	struct devcmd cmds[DEVCMD_SIZE];
+	_Atomic uint32_t cmd_w, cmd_r;
+	_Atomic int waiting;		/* the thread sleeps until poked */
+	_Atomic uint64_t master;	/* bits of a double */
+	_Atomic uint32_t master_seq;
+	_Atomic int64_t seq;		/* cycles, told to the pump */
+	_Atomic int64_t next_due;	/* ns; 0: not on a real clock */
+	_Atomic int64_t step_req, step_done;
+	_Atomic int64_t cycles, position, xruns, clipped, nbypassed;
+	_Atomic int running, nattached, quit;
+	struct cyclerec cyc[NCYCLES];
+	_Atomic int64_t ncyc;
+	struct evring *events;
+
+	/* device thread */
+	struct stream *streams;		/* started ones */
+	struct stream *unreleased;	/* given back, but control has no room for the event yet */
+	int idle_left;			/* blocks of silence until it stops */
+	int failed;
+	uint32_t master_seen;
+	double master_now;
+	int64_t due_ns, wake_ns;	/* of this cycle */
+	int nlate;			/* streams short in this cycle */
+	uint32_t seed;			/* dither */
+	float *mix32;			/* round x pchan */
+	double *mix64;
+	int mix32_used, mix64_used;
+	int inexact;			/* a contributor calls for dither */
+	float *rec32;			/* round x rchan, what was recorded */
+	double *rec64;
+	int rec32_valid, rec64_valid;
+	double *mon;			/* mixes not yet heard: nmon blocks of round x pchan */
+	unsigned nmon;
+	int64_t monpos;			/* blocks ever put into it */
+	float *mon32;			/* the block heard now, as f32 */
+	int mon32_valid;
+	int nmons;			/* streams that monitor */
+	uint8_t *pblock, *rblock;	/* one block in the device's encoding */
+	void *in, *out;			/* scratch of a stream: input and output of its resampler, decoded */
+	size_t in_size, out_size;
+	int copied;			/* pblock is a stream's own bytes */
+};
+
+int	dev_command(device *, int op, stream *, uint32_t a, uint32_t b);	/* control: 0 or -EAGAIN */
+void	device_unref(device *);		/* control */
+void	dev_poke(device *);		/* wake the thread if it waits */
+void	dev_event(device *, const struct event *);	/* device thread: may be lost if control is far behind */
+void	dev_xrun(device *, stream *, int kind, int64_t missing);
+const void *dev_recorded(device *, int f64);	/* round x rchan */
+const void *dev_monitored(device *, int f64);	/* round x pchan */
+
+/* ---- pump --------------------------------------------------------------------------- */
+
+#define CMD_ADD		1
+#define CMD_SEND	2
+#define CMD_START	3
+#define CMD_STOP	4
+#define CMD_END		5
+#define CMD_CLOSE	6
+#define CMD_FREE	7
+#define CMD_SYNC	8
+#define CMD_QUIT	9
+
+int	pump_new(engine *);
+void	pump_free(engine *);
+void	pump_wake(struct pump *);	/* any thread */
+int	pump_asleep(struct pump *);	/* it waits: every polled socket is empty */
+int	pump_next(engine *, struct event *, void *buf, uint32_t size);	/* control */
+struct thread *pump_thread(struct pump *);
+
+#endif

@@ -1,0 +1,617 @@
+/*
+ * pump.c: the one thread between clients' sockets and the rings of their streams.
+ *
+ * It wakes when a cycle has passed (positions, credit and recorded data leave),
+ * a guard time before the next one is due (sockets of streams that play are
+ * read, all of them in one go), when another socket has something, and when
+ * control has.  Sockets of playing streams are thus not waited for one by one.
+ * It makes no decision, and never allocates, locks or frees.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "conn.h"
+
+#define NEVENTS		64		/* sockets served in one pass */
+#define GUARD_DIV	4		/* the guard time is a quarter of a block */
+#define SYNC_READS	64		/* reads of one socket for engine_sync */
+
+/* ---- to control ----------------------------------------------------------------- */
+
+static void
+later_flush(struct pump *p)
+{
+	while (p->later_r != p->later_w &&
+	    msgring_put(&p->ring, &p->later[p->later_r % NLATER], NULL))
+		p->later_r++;
+}
+
+void
+pump_post(struct pump *p, uint32_t type, uint32_t id, int err, int64_t a)
+{
+	struct event ev = { .type = type, .id = id, .err = err, .a = a };
+
+	later_flush(p);
+	p->told = 1;
+	if (p->later_r == p->later_w && msgring_put(&p->ring, &ev, NULL))
+		return;
+	if (p->later_w - p->later_r < NLATER)
+		p->later[p->later_w++ % NLATER] = ev;
+	atomic_store(&p->starving, 1);
+}
+
+int
+pump_room(const struct pump *p, uint32_t n)
+{
+	uint64_t used = atomic_load_explicit(&p->ring.w, memory_order_relaxed) -
+	    atomic_load_explicit(&p->ring.r, memory_order_acquire);
+
+	return p->later_r == p->later_w &&
+	    used + n + sizeof(struct event) <= MSGRING_SIZE - MSGRING_KEEP;
+}
+
+void
+pump_forward(struct pump *p, struct conn *c, const uint8_t *data, uint32_t n)
+{
+	struct event ev = { .type = EV_MESSAGE, .id = c->id, .len = n };
+
+	(void)msgring_put(&p->ring, &ev, data);
+	p->told = 1;
+}
+
+int
+pump_next(engine *e, struct event *ev, void *buf, uint32_t size)	/* control */
+{
+	struct pump *p = e->pump;
+
+	if (msgring_get(&p->ring, ev, buf, size))
+		return 1;
+	if (atomic_exchange(&p->starving, 0))
+		pump_wake(p);
+	return 0;
+}
+
+/* ---- waking -------------------------------------------------------------------------- */
+
+void
+pump_wake(struct pump *p)
+{
+	uint64_t one = 1;
+
+	if (atomic_exchange(&p->signalled, 1) == 0)
+		while (write(p->wakefd, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
+}
+
+int
+pump_asleep(struct pump *p)
+{
+	return atomic_load(&p->asleep);
+}
+
+struct thread *
+pump_thread(struct pump *p)
+{
+	return &p->thread;
+}
+
+static int64_t
+sweep_time(const struct pdev *pd, int64_t *due)	/* when it is next, or INT64_MAX */
+{
+	if (pd->dev == NULL || pd->swept == NULL)
+		return INT64_MAX;
+	*due = atomic_load_explicit(&pd->dev->next_due, memory_order_relaxed);
+	if (*due == 0 || *due == pd->swept_due)
+		return INT64_MAX;
+	return *due - pd->dev->period_ns / GUARD_DIV;
+}
+
+static int
+wait_ns(int epfd, struct epoll_event *evs, int64_t timeout)
+{
+#ifdef SYS_epoll_pwait2
+	struct timespec ts = { timeout / 1000000000, timeout % 1000000000 };
+	long n = syscall(SYS_epoll_pwait2, epfd, evs, NEVENTS, timeout < 0 ? NULL : &ts, NULL, (size_t)0);
+
+	if (n >= 0 || errno != ENOSYS)
+		return (int)n;
+#endif
+	return epoll_wait(epfd, evs, NEVENTS, timeout < 0 ? -1 : (int)(timeout / 1000000));
+}
+
+static int
+pump_wait(struct pump *p, struct epoll_event *evs)
+{
+	int64_t first = INT64_MAX, t, due, timeout = -1;
+	int n;
+
+	for (int i = 0; i < NDEV_MAX; i++)
+		if ((t = sweep_time(&p->devs[i], &due)) < first)
+			first = t;
+	if (first != INT64_MAX) {
+		timeout = first - now_ns();
+		if (timeout < 0)
+			timeout = 0;
+	}
+	atomic_store(&p->asleep, 1);
+	n = wait_ns(p->epfd, evs, timeout);
+	atomic_store(&p->asleep, 0);
+	atomic_fetch_add_explicit(&p->wakeups, 1, memory_order_relaxed);
+	p->now = now_ns();
+	return n;
+}
+
+/* ---- commands of control ------------------------------------------------------------- */
+
+static void
+emit_all(struct pump *p, struct pdev *pd)
+{
+	struct stream *s, *next;
+
+	for (s = pd->streams; s; s = next) {
+		next = s->pnext;
+		slot_emit(p, s);
+	}
+}
+
+static void
+flush_dirty(struct pump *p)
+{
+	struct conn *c;
+
+	while ((c = p->dirty) != NULL) {
+		p->dirty = c->dnext;
+		c->dirty = 0;
+		if (!c->dead)
+			conn_flush(p, c);
+	}
+}
+
+void
+pump_dirty(struct pump *p, struct conn *c)
+{
+	if (c->dirty || c->dead)
+		return;
+	c->dirty = 1;
+	c->dnext = p->dirty;
+	p->dirty = c;
+}
+
+static void
+sync_all(struct pump *p, int64_t cookie)
+{
+	for (struct conn *c = p->conns, *next; c; c = next) {
+		next = c->next;
+		for (int i = 0; i < SYNC_READS && !c->dead && !c->broken && !c->blocked; i++) {
+			size_t before = c->in_len;
+			int64_t now = p->now;
+
+			p->now = now_ns();
+			conn_read(p, c);
+			if (c->in_len == before && p->now == now)
+				break;
+		}
+	}
+	for (int i = 0; i < NDEV_MAX; i++)
+		if (p->devs[i].dev)
+			emit_all(p, &p->devs[i]);
+	flush_dirty(p);
+	pump_post(p, EV_SYNCED, 0, 0, cookie);
+}
+
+static void
+cmd_start(struct pump *p, struct cmd *c)
+{
+	struct stream *s = c->stream;
+
+	conn_queue(p, c->conn, c->data, c->len);
+	if (c->conn->dead || c->conn->broken || c->conn->slots[c->number].stream) {
+		atomic_store(&s->stop, STOP_FLUSH);
+		stream_poke(s);
+		if (atomic_fetch_sub(&s->refs, 1) == 1)
+			pump_post(p, EV_RELEASED, s->id, 0, 0);
+		return;
+	}
+	slot_start(p, c->conn, c->number, s);
+}
+
+static void
+cmd_end(struct pump *p, struct cmd *c)
+{
+	struct stream *s = c->conn->slots[c->number].stream;
+
+	if (!c->conn->dead && s) {
+		atomic_store(&s->stop, STOP_FLUSH);
+		stream_poke(s);
+		slot_drop(p, c->conn, c->number, SLOT_ENDED);
+	}
+	conn_queue(p, c->conn, c->data, c->len);
+}
+
+static void
+conn_add(struct pump *p, struct conn *c)
+{
+	c->next = p->conns;
+	c->prev = &p->conns;
+	if (c->next)
+		c->next->prev = &c->next;
+	p->conns = c;
+	c->adding = 1;
+	conn_mode(p, c);
+}
+
+static void
+command(struct pump *p, struct cmd *c)
+{
+	struct conn *k = c->conn;
+
+	switch (c->op) {
+	case CMD_ADD:
+		conn_add(p, k);
+		break;
+	case CMD_SEND:
+		conn_queue(p, k, c->data, c->len);
+		break;
+	case CMD_START:
+		cmd_start(p, c);
+		break;
+	case CMD_STOP:
+		if (!k->dead && k->slots[c->number].state == SLOT_RUN)
+			slot_stop(p, k, c->number, c->arg, c->data, c->len);
+		break;
+	case CMD_END:
+		cmd_end(p, c);
+		break;
+	case CMD_CLOSE:
+		if (k->dead)
+			break;
+		k->closing = 1;
+		k->broken = 1;			/* nothing more is read */
+		if (c->arg)
+			pump_dirty(p, k);
+		else
+			conn_die(p, k, CLOSE_SELF, 0);
+		break;
+	case CMD_FREE:
+		for (struct conn **kp = &p->dirty; k->dirty && *kp; kp = &(*kp)->dnext)
+			if (*kp == k) {
+				*kp = k->dnext;
+				break;
+			}
+		break;
+	case CMD_SYNC:
+		sync_all(p, c->cookie);
+		break;
+	case CMD_QUIT:
+		p->quit = 1;
+		break;
+	}
+}
+
+static void
+commands(struct pump *p)
+{
+	struct cmd *c, *old;
+
+	while ((c = cmdq_get(&p->cmds, &old)) != NULL) {
+		cmdq_put(&p->back, old);
+		command(p, c);
+	}
+}
+
+/* ---- the thread ------------------------------------------------------------------------- */
+
+static void
+sockets(struct pump *p, struct epoll_event *evs, int n)
+{
+	uint64_t u;
+
+	for (int i = 0; i < n; i++) {
+		struct conn *c = evs[i].data.ptr;
+
+		if (c == NULL) {
+			(void)!read(p->wakefd, &u, sizeof(u));
+			atomic_store(&p->signalled, 0);
+			continue;
+		}
+		if (evs[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+			if (c->broken || c->blocked) {
+				if (evs[i].events & (EPOLLHUP | EPOLLERR))
+					conn_die(p, c, CLOSE_EOF, 0);
+			} else
+				conn_read(p, c);
+		}
+		if (evs[i].events & EPOLLOUT)
+			conn_flush(p, c);
+	}
+}
+
+static void
+unblock(struct pump *p)
+{
+	if (!p->nblocked)
+		return;
+	p->nblocked = 0;
+	for (struct conn *c = p->conns, *next; c; c = next) {
+		next = c->next;
+		if (c->blocked) {
+			conn_parse(p, c);
+			if (!c->dead)
+				conn_mode(p, c);
+		}
+	}
+}
+
+static void
+cycles(struct pump *p)
+{
+	for (int i = 0; i < NDEV_MAX; i++) {
+		struct pdev *pd = &p->devs[i];
+		int64_t seq;
+
+		if (pd->dev == NULL)
+			continue;
+		seq = atomic_load_explicit(&pd->dev->seq, memory_order_acquire);
+		if (seq != pd->seq) {
+			pd->seq = seq;
+			emit_all(p, pd);
+		}
+	}
+}
+
+static void
+sweeps(struct pump *p)
+{
+	int64_t due = 0;
+
+	for (int i = 0; i < NDEV_MAX; i++) {
+		struct pdev *pd = &p->devs[i];
+
+		if (sweep_time(pd, &due) > p->now)
+			continue;
+		pd->swept_due = due;
+		for (struct conn *c = pd->swept, *next; c; c = next) {
+			next = c->snext;
+			conn_read(p, c);
+		}
+	}
+}
+
+static void *
+pump_run(void *arg)
+{
+	struct pump *p = arg;
+	struct epoll_event evs[NEVENTS];
+	int n;
+
+	thread_enter(&p->thread);
+	p->now = now_ns();
+	pump_post(p, EV_THREAD, (uint32_t)atomic_load(&p->thread.tid), atomic_load(&p->thread.err), 0);
+	while (!p->quit) {
+		if (p->told) {
+			p->told = 0;
+			engine_signal(p->engine);
+		}
+		n = pump_wait(p, evs);
+		sockets(p, evs, n);
+		if (p->later_r != p->later_w) {
+			later_flush(p);
+			p->told = 1;
+			if (p->later_r != p->later_w)
+				atomic_store(&p->starving, 1);
+		}
+		unblock(p);
+		commands(p);
+		cycles(p);
+		sweeps(p);
+		flush_dirty(p);
+	}
+	return NULL;
+}
+
+/* ---- control --------------------------------------------------------------------------- */
+
+static void
+conn_destroy(struct conn *k)
+{
+	if (k->fd >= 0)
+		close(k->fd);
+	mem_free(k->in, IN_SIZE);
+	mem_free(k->out, OUT_SIZE);
+	mem_free(k->slots, CONN_NSTREAMS * sizeof(*k->slots));
+	free(k);
+}
+
+static void
+cmd_free(struct cmd *c)
+{
+	if (c->op == CMD_FREE)
+		conn_destroy(c->conn);
+	free(c);
+}
+
+static void
+reap(struct pump *p)	/* free what the pump has done with */
+{
+	struct cmd *old;
+
+	while (cmdq_get(&p->back, &old) != NULL)
+		cmd_free(old);
+}
+
+static int
+pump_command(struct pump *p, int op, struct conn *k, struct stream *s, uint32_t number, int arg,
+    int64_t cookie, const void *data, uint32_t n)
+{
+	struct cmd *c;
+
+	reap(p);
+	c = malloc(sizeof(*c) + n);
+	if (c == NULL)
+		return -ENOMEM;
+	*c = (struct cmd){ .op = op, .conn = k, .stream = s, .number = number, .arg = arg,
+	    .cookie = cookie, .len = n };
+	if (n > 0)
+		memcpy(c->data, data, n);
+	cmdq_put(&p->cmds, c);
+	pump_wake(p);
+	return 0;
+}
+
+int
+pump_new(engine *e)
+{
+	struct pump *p = calloc(1, sizeof(*p));
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct cmd *a, *b;
+	int rc = -ENOMEM;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->engine = e;
+	a = calloc(1, sizeof(*a));
+	b = calloc(1, sizeof(*b));
+	p->ring.data = mem_new(e, MSGRING_SIZE);
+	p->later = mem_reserve(NLATER * sizeof(*p->later));
+	p->epfd = epoll_create1(EPOLL_CLOEXEC);
+	p->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (a && b && p->ring.data && p->later && p->epfd >= 0 && p->wakefd >= 0) {
+		cmdq_init(&p->cmds, a);
+		cmdq_init(&p->back, b);
+		rc = epoll_ctl(p->epfd, EPOLL_CTL_ADD, p->wakefd, &ev) < 0 ? -errno : 0;
+	}
+	e->pump = p;
+	if (rc == 0)
+		rc = thread_start(&p->thread, e->rt_prio > 1 ? e->rt_prio - 1 : e->rt_prio, pump_run, p);
+	if (rc < 0) {
+		if (p->epfd >= 0)
+			close(p->epfd);
+		if (p->wakefd >= 0)
+			close(p->wakefd);
+		mem_free(p->ring.data, MSGRING_SIZE);
+		mem_free(p->later, NLATER * sizeof(*p->later));
+		free(a);
+		free(b);
+		free(p);
+	}
+	return rc;
+}
+
+void
+pump_free(engine *e)
+{
+	struct pump *p = e->pump;
+	struct cmd *c, *old;
+
+	(void)pump_command(p, CMD_QUIT, NULL, NULL, 0, 0, 0, NULL, 0);
+	pthread_join(p->thread.pt, NULL);
+	while ((c = cmdq_get(&p->cmds, &old)) != NULL)
+		cmdq_put(&p->back, old);
+	reap(p);
+	cmd_free(p->cmds.head);
+	cmd_free(p->back.head);
+	close(p->epfd);
+	close(p->wakefd);
+	mem_free(p->ring.data, MSGRING_SIZE);
+	mem_free(p->later, NLATER * sizeof(*p->later));
+	free(p);
+}
+
+int
+engine_sync(engine *e, int64_t cookie)
+{
+	return pump_command(e->pump, CMD_SYNC, NULL, NULL, 0, 0, cookie, NULL, 0);
+}
+
+int
+engine_pump_wakeups(engine *e, int64_t *wakeups, int64_t *cpu_ns)
+{
+	struct timespec ts = { 0, 0 };
+	clockid_t clk;
+
+	*wakeups = atomic_load(&e->pump->wakeups);
+	if (pthread_getcpuclockid(e->pump->thread.pt, &clk) == 0)
+		clock_gettime(clk, &ts);
+	*cpu_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return 0;
+}
+
+int
+conn_new(engine *e, uint32_t id, int fd, conn **out)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->engine = e;
+	c->id = id;
+	c->fd = fd;
+	c->in = mem_reserve(IN_SIZE);
+	c->out = mem_reserve(OUT_SIZE);
+	c->slots = mem_reserve(CONN_NSTREAMS * sizeof(*c->slots));
+	rc = c->in && c->out && c->slots ?
+	    pump_command(e->pump, CMD_ADD, c, NULL, 0, 0, 0, NULL, 0) : -ENOMEM;
+	if (rc < 0) {
+		c->fd = -1;			/* still the caller's */
+		conn_destroy(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+int
+conn_send(conn *c, const void *data, uint32_t n)
+{
+	return pump_command(c->engine->pump, CMD_SEND, c, NULL, 0, 0, 0, data, n);
+}
+
+int
+conn_start(conn *c, stream *s, uint32_t number, const void *data, uint32_t n)
+{
+	int rc;
+
+	if (number >= CONN_NSTREAMS)
+		return -EINVAL;
+	s->conn = c;
+	atomic_store(&s->refs, 2);
+	rc = dev_command(s->dev, DEVCMD_ATTACH, s, 0, 0);
+	if (rc < 0)
+		return rc;
+	return pump_command(c->engine->pump, CMD_START, c, s, number, 0, 0, data, n);
+}
+
+int
+conn_stop(conn *c, uint32_t number, int drain, const void *data, uint32_t n)
+{
+	if (number >= CONN_NSTREAMS || n > ANSWER_MAX)
+		return -EINVAL;
+	return pump_command(c->engine->pump, CMD_STOP, c, NULL, number, drain, 0, data, n);
+}
+
+int
+conn_end(conn *c, uint32_t number, const void *data, uint32_t n)
+{
+	if (number >= CONN_NSTREAMS)
+		return -EINVAL;
+	return pump_command(c->engine->pump, CMD_END, c, NULL, number, 0, 0, data, n);
+}
+
+int
+conn_close(conn *c, int flush)
+{
+	return pump_command(c->engine->pump, CMD_CLOSE, c, NULL, 0, flush, 0, NULL, 0);
+}
+
+void
+conn_free(conn *c)
+{
+	(void)pump_command(c->engine->pump, CMD_FREE, c, NULL, 0, 0, 0, NULL, 0);
+}

@@ -1,0 +1,276 @@
+/*
+ * slot.c: a started stream at the end of its connection: credit, positions and
+ * recorded data out, and how it stops.  Runs on the pump.
+ *
+ * Between slot_start and the answer to its stop, and only there, messages of
+ * the stream leave.  Order of one cycle: onmove, onxrun, credit, data.
+ */
+#include <string.h>
+#include "conn.h"
+
+#define HEAD_MAX	64		/* bytes of a message without its samples */
+
+static void
+credit_due(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	int64_t granted = s->play->cap + atomic_load_explicit(&s->play->r, memory_order_acquire) +
+	    atomic_load_explicit(&s->skipped, memory_order_relaxed);
+	uint8_t *o;
+
+	if (granted == s->granted || (o = conn_room(c, HEAD_MAX)) == NULL)
+		return;
+	o = wr_array(o, 3);
+	o = wr_int(o, 2);
+	o = wr_str(o, "credit");
+	o = wr_array(o, 2);
+	o = wr_int(o, s->number);
+	o = wr_int(o, granted - s->granted);
+	s->granted = granted;
+	conn_out(p, c, o);
+}
+
+static void
+position_due(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	uint32_t ticks = atomic_load_explicit(&s->ticks, memory_order_acquire), seq;
+	int64_t pos, ns;
+	uint8_t *o;
+
+	if (ticks == s->ticks_seen || (o = conn_room(c, HEAD_MAX)) == NULL)
+		return;
+	do {
+		seq = atomic_load_explicit(&s->posseq, memory_order_acquire);
+		pos = atomic_load_explicit(&s->pos, memory_order_acquire);
+		ns = atomic_load_explicit(&s->pos_ns, memory_order_acquire);
+	} while ((seq & 1) || seq != atomic_load_explicit(&s->posseq, memory_order_relaxed));
+	s->ticks_seen = ticks;
+	if (pos < 0)
+		return;
+	o = wr_array(o, 3);
+	o = wr_int(o, 2);
+	o = wr_str(o, "onmove");
+	o = wr_array(o, 4);
+	o = wr_int(o, s->number);
+	o = wr_int(o, pos - s->moved);
+	o = wr_int(o, pos);
+	o = wr_int(o, ns);
+	s->moved = pos;
+	conn_out(p, c, o);
+}
+
+static void
+xrun_due(struct pump *p, struct stream *s)
+{
+	static const char *const kinds[] = { "play", "rec", "device" };
+	struct conn *c = s->conn;
+	uint32_t notes = atomic_load_explicit(&s->nnotes, memory_order_acquire);
+	uint8_t *o;
+
+	if (notes == s->notes_seen || (o = conn_room(c, HEAD_MAX)) == NULL)
+		return;
+	s->notes_seen = notes;
+	o = wr_array(o, 3);
+	o = wr_int(o, 2);
+	o = wr_str(o, "onxrun");
+	o = wr_array(o, 2);
+	o = wr_int(o, s->number);
+	o = wr_str(o, kinds[atomic_load_explicit(&s->note, memory_order_relaxed)]);
+	conn_out(p, c, o);
+}
+
+static uint8_t *
+data_head(uint8_t *o, const struct stream *s, uint32_t nbytes)
+{
+	o = wr_array(o, 3);
+	o = wr_int(o, 2);
+	o = wr_str(o, "data");
+	o = wr_array(o, 2);
+	o = wr_int(o, s->number);
+	return wr_bin(o, nbytes);
+}
+
+/* recorded frames, and the silence that SYNC owes behind them */
+static void
+data_due(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	uint32_t most = DATA_MAX / s->rec->frame, n;
+	int64_t owed;
+	uint8_t *o;
+
+	/* never ahead of the position told: recorded data follows the onmove that covers it */
+	while (c->out_len <= OUT_SOFT) {
+		n = fring_used(s->rec);
+		owed = 0;
+		if (n == 0 && (owed = stream_rec_owed(s)) == 0)
+			break;
+		if (n == 0)
+			n = owed < most ? (uint32_t)owed : most;
+		if (n > most)
+			n = most;
+		if ((o = conn_room(c, HEAD_MAX + (size_t)n * s->rec->frame)) == NULL)
+			break;
+		o = data_head(o, s, n * s->rec->frame);
+		if (owed > 0) {
+			enc_silence(&s->conv.enc, o, (size_t)n * s->par.rchan);
+			atomic_fetch_add_explicit(&s->rskipped, n, memory_order_release);
+		} else
+			fring_get(s->rec, o, n);
+		conn_out(p, c, o + (size_t)n * s->rec->frame);
+		stream_poke(s);
+	}
+}
+
+static void
+slot_stopped(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	struct slot *sl = &c->slots[s->number];
+	uint32_t id = s->id, number = s->number;
+	int drained = sl->drained;
+	uint8_t *o;
+
+	if (sl->answer_len > 0) {
+		if ((o = conn_room(c, sl->answer_len)) == NULL)
+			return;			/* the peer does not read: later */
+		memcpy(o, sl->answer, sl->answer_len);
+		conn_out(p, c, o + sl->answer_len);
+	}
+	pump_post(p, EV_STOPPED, id, 0, drained);
+	slot_drop(p, c, number, SLOT_NONE);
+}
+
+void
+slot_emit(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	struct slot *sl = &c->slots[s->number];
+	int ended = atomic_load_explicit(&s->ended, memory_order_acquire);
+
+	if (!sl->begun && s->play && s->swept && atomic_load_explicit(&s->play->r, memory_order_relaxed) > 0 &&
+	    sl->state == SLOT_RUN) {
+		sl->begun = 1;
+		c->nbegun++;
+		pump_dirty(p, c);
+	}
+	if (ended) {
+		pump_post(p, EV_ERROR, s->id, ended, 0);
+		slot_drop(p, c, s->number, SLOT_ENDED);
+		return;
+	}
+	if (c->out_len > OUT_SOFT) {
+		c->starved = 1;
+		return;
+	}
+	if (atomic_load_explicit(&s->done, memory_order_acquire)) {
+		slot_stopped(p, s);
+		return;
+	}
+	if (sl->state != SLOT_RUN)
+		return;
+	position_due(p, s);
+	xrun_due(p, s);
+	if (s->play)
+		credit_due(p, s);
+	if (s->rec)
+		data_due(p, s);
+}
+
+static struct pdev *
+pdev_find(struct pump *p, struct device *d, int make)
+{
+	struct pdev *free = NULL;
+
+	for (int i = 0; i < NDEV_MAX; i++) {
+		if (p->devs[i].dev == d)
+			return &p->devs[i];
+		if (p->devs[i].dev == NULL && free == NULL)
+			free = &p->devs[i];
+	}
+	if (make && free) {
+		*free = (struct pdev){ .dev = d, .seq = atomic_load(&d->seq) };
+		return free;
+	}
+	return NULL;
+}
+
+void
+slot_start(struct pump *p, struct conn *c, uint32_t number, struct stream *s)
+{
+	struct slot *sl = &c->slots[number];
+	struct pdev *pd = pdev_find(p, s->dev, 1);
+
+	*sl = (struct slot){ .stream = s, .state = SLOT_RUN };
+	s->conn = c;
+	s->number = number;
+	if (number >= c->nslots)
+		c->nslots = number + 1;
+	s->pnext = pd->streams;
+	s->pprev = &pd->streams;
+	if (s->pnext)
+		s->pnext->pprev = &s->pnext;
+	pd->streams = s;
+	if (c->nrun == 0) {
+		c->pdev = pd;
+		c->several = 0;
+	} else if (c->pdev != pd)
+		c->several = 1;
+	if (s->play)
+		c->nrun++;
+	atomic_store(&s->polled, !c->swept);
+	slot_emit(p, s);
+	pump_dirty(p, c);
+}
+
+/* a play stream is no longer expected to write */
+static void
+slot_quiet(struct conn *c, struct slot *sl)
+{
+	if (sl->state != SLOT_RUN || sl->stream->play == NULL)
+		return;
+	c->nrun--;
+	c->nbegun -= sl->begun;
+	sl->begun = 0;
+}
+
+void
+slot_stop(struct pump *p, struct conn *c, uint32_t number, int drain, const void *answer, uint32_t n)
+{
+	struct slot *sl = &c->slots[number];
+
+	slot_quiet(c, sl);
+	sl->state = SLOT_DRAIN;
+	sl->drained = drain;
+	sl->answer_len = n;
+	if (n > 0)
+		memcpy(sl->answer, answer, n);
+	atomic_store_explicit(&sl->stream->stop, drain ? STOP_DRAIN : STOP_FLUSH, memory_order_release);
+	stream_poke(sl->stream);
+	pump_dirty(p, c);
+}
+
+void
+slot_drop(struct pump *p, struct conn *c, uint32_t number, enum slot_state left)
+{
+	struct slot *sl = &c->slots[number];
+	struct stream *s = sl->stream;
+	struct pdev *pd = pdev_find(p, s->dev, 0);
+	uint32_t id = s->id;
+
+	slot_quiet(c, sl);
+	*s->pprev = s->pnext;
+	if (s->pnext)
+		s->pnext->pprev = s->pprev;
+	sl->stream = NULL;
+	sl->state = left;
+	if (pd && pd->streams == NULL) {	/* the device may be gone once this stream is */
+		while (pd->swept)
+			sweep_unlink(pd->swept);
+		pd->dev = NULL;
+	}
+	pump_dirty(p, c);
+	if (atomic_fetch_sub(&s->refs, 1) == 1)
+		pump_post(p, EV_RELEASED, id, 0, 0);
+}
