@@ -108,6 +108,7 @@ class Connection:
 
     def _response(self, fields: list[Any]) -> Response:
         _, id, error, result = fields
+        error, result = _names(error), _names(result)
         event = Response(id, None if error is None else Fault.from_wire(error), result)
         if self._waiting.pop(id, None) is None:
             raise RemoteProtocolError(
@@ -122,7 +123,7 @@ class Connection:
             if note.to_server is not (self.role is Role.SERVER):
                 raise RemoteProtocolError(f"{method} goes the other way", "look up who sends it")
             params = [
-                name(value) if kind == "name" else value
+                value if kind == "samples" else _names(value)
                 for (_, kind), value in zip(note.params, params, strict=False)
             ] + params[len(note.params) :]
         return Notification(method, params)  # type: ignore[arg-type]  # it checks itself
@@ -195,7 +196,7 @@ def _request(fields: list[Any]) -> Request | BadRequest:
 
 
 def _names(value: Any) -> Any:
-    """A request carries no samples: each bin in it is a name (depth is bounded by the scanner)."""
+    """Each bin as the name that it is: only `write` and `data` carry samples.  Depth is bounded by the scanner."""
     if isinstance(value, list):
         return [_names(item) for item in value]
     if isinstance(value, dict):

@@ -58,16 +58,19 @@ class Fault:
     def from_wire(cls, value: object) -> Fault:
         """Read an error map; keys beyond the three are ignored.  Raises RemoteProtocolError."""
         if not isinstance(value, Mapping):
-            raise RemoteProtocolError(f"an error must be a map, not {type(value).__name__}")
+            raise RemoteProtocolError(
+                f"an error must be a map, not {type(value).__name__}", "send {code, message, hint}"
+            )
         words = []
         for key in ("code", "message", "hint"):
             word = value.get(key)
             if word is None and key == "hint":
                 word = ""
-            if isinstance(word, bytes):
-                word = word.decode("utf-8", "replace")
             if not isinstance(word, str):
-                raise RemoteProtocolError(f"an error's {key!r} must be a string, not {type(word).__name__}")
+                raise RemoteProtocolError(
+                    f"an error's {key} must be a string, not {type(word).__name__}",
+                    "send {code, message, hint}",
+                )
             words.append(word)
         return cls(*words)
 
