@@ -7,6 +7,7 @@
  * cmap_init anywhere.
  */
 #include "dsp.h"
+#include "kern.h"
 
 #define RAMP_BLOCK	256		/* frames whose gains are computed at a time */
 
@@ -49,10 +50,101 @@ cmap_identity(const struct cmap *m)
 	    m->width == m->inch && m->join == 1 && m->expand == 1;
 }
 
+/* ---- loops, for each bus type and level of the CPU -------------------------- */
+
+struct mix32 {
+	void (*steady)(const struct cmap *, float gain, const float *in, float *out, ptrdiff_t n);
+	void (*ramp)(const struct cmap *, const struct gain *, const float *in, float *out, ptrdiff_t n);
+};
+
+struct mix64 {
+	void (*steady)(const struct cmap *, double gain, const double *in, double *out, ptrdiff_t n);
+	void (*ramp)(const struct cmap *, const struct gain *, const double *in, double *out, ptrdiff_t n);
+};
+
 #define T	float
-#define NAME(f)	f##32
+#define NAME(f)	base_##f##32
+#include "cmap_t.h"
+#define T	double
+#define NAME(f)	base_##f##64
 #include "cmap_t.h"
 
-#define T	double
-#define NAME(f)	f##64
+#if KERN_X86
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v3")
+#define T	float
+#define NAME(f)	v3_##f##32
 #include "cmap_t.h"
+#define T	double
+#define NAME(f)	v3_##f##64
+#include "cmap_t.h"
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4")
+#define T	float
+#define NAME(f)	v4_##f##32
+#include "cmap_t.h"
+#define T	double
+#define NAME(f)	v4_##f##64
+#include "cmap_t.h"
+#pragma GCC pop_options
+#endif
+
+static const struct mix32 mix32[KERN_NLEVELS] = {
+	{ base_steady32, base_ramp32 },
+#if KERN_X86
+	{ v3_steady32, v3_ramp32 },
+	{ v4_steady32, v4_ramp32 },
+#endif
+};
+
+static const struct mix64 mix64[KERN_NLEVELS] = {
+	{ base_steady64, base_ramp64 },
+#if KERN_X86
+	{ v3_steady64, v3_ramp64 },
+	{ v4_steady64, v4_ramp64 },
+#endif
+};
+
+/* frames of the ramp that come next and fit a block; 0 if there is none */
+static size_t
+ramp_part(const struct gain *g, size_t nframes)
+{
+	size_t n = gain_steady(g) ? 0 : g->len - g->pos;
+
+	if (n > RAMP_BLOCK)
+		n = RAMP_BLOCK;
+	return n < nframes ? n : nframes;
+}
+
+void
+cmap_mix32(const struct cmap *m, struct gain *g, const float *in, float *out, size_t nframes)
+{
+	const struct mix32 *mix = &mix32[kern_level()];
+	size_t n;
+
+	for (; (n = ramp_part(g, nframes)) > 0; nframes -= n) {
+		mix->ramp(m, g, in, out, (ptrdiff_t)n);
+		gain_advance(g, n);
+		in += n * m->inch;
+		out += n * m->onch;
+	}
+	if (nframes > 0 && g->to != 0)
+		mix->steady(m, (float)g->to, in, out, (ptrdiff_t)nframes);
+}
+
+void
+cmap_mix64(const struct cmap *m, struct gain *g, const double *in, double *out, size_t nframes)
+{
+	const struct mix64 *mix = &mix64[kern_level()];
+	size_t n;
+
+	for (; (n = ramp_part(g, nframes)) > 0; nframes -= n) {
+		mix->ramp(m, g, in, out, (ptrdiff_t)n);
+		gain_advance(g, n);
+		in += n * m->inch;
+		out += n * m->onch;
+	}
+	if (nframes > 0 && g->to != 0)
+		mix->steady(m, g->to, in, out, (ptrdiff_t)nframes);
+}

@@ -1,14 +1,15 @@
 /*
- * cmap_t.h: cmap_mix for one bus type T, included by cmap.c twice.
+ * cmap_t.h: out += map(in) * gain for one bus type T and level of the CPU,
+ * included by cmap.c for each with NAME defined; undefines both at the end.
  *
- * mix_frames is inlined with and without a ramp: gain[] holds the gain of each
+ * `mix` is inlined with and without a ramp: gain[] holds the gain of each
  * frame, or is NULL and the gain is `steady`.
  */
 
 #define G(i)	(ramp ? gain[i] : steady)
 
 static inline __attribute__((always_inline)) void
-NAME(mix_frames)(const struct cmap *m, int ramp, const T *restrict gain, T steady,
+NAME(mix)(const struct cmap *m, int ramp, const T *restrict gain, T steady,
     const T *restrict in, T *restrict out, ptrdiff_t n)
 {
 	const ptrdiff_t inch = (ptrdiff_t)m->inch, onch = (ptrdiff_t)m->onch;
@@ -60,34 +61,27 @@ NAME(mix_frames)(const struct cmap *m, int ramp, const T *restrict gain, T stead
 	}
 }
 
-void
-NAME(cmap_mix)(const struct cmap *m, struct gain *g, const T *in, T *out, size_t nframes)
+static void
+NAME(steady)(const struct cmap *m, T gain, const T *in, T *out, ptrdiff_t n)
 {
+	NAME(mix)(m, 0, NULL, gain, in, out, n);
+}
+
+/* at most RAMP_BLOCK frames, none beyond the ramp */
+static void
+NAME(ramp)(const struct cmap *m, const struct gain *g, const T *in, T *out, ptrdiff_t n)
+{
+	const T from = (T)g->from, by = (T)(g->to - g->from), step = (T)(1.0 / g->len);
+	const int32_t pos = (int32_t)g->pos;
 	T gain[RAMP_BLOCK];
-	ptrdiff_t i, n;
+	ptrdiff_t i;
 
-	while (nframes > 0 && !gain_steady(g)) {
-		const T from = (T)g->from, by = (T)(g->to - g->from), step = (T)(1.0 / g->len);
-		const int32_t pos = (int32_t)g->pos;
+	for (i = 0; i < n; i++) {
+		const T s = (T)(pos + (int32_t)i) * step;
 
-		n = (ptrdiff_t)(g->len - g->pos);
-		if (n > RAMP_BLOCK)
-			n = RAMP_BLOCK;
-		if ((size_t)n > nframes)
-			n = (ptrdiff_t)nframes;
-		for (i = 0; i < n; i++) {
-			const T s = (T)(pos + (int32_t)i) * step;
-
-			gain[i] = from + by * (s * s * (3 - 2 * s));
-		}
-		NAME(mix_frames)(m, 1, gain, 0, in, out, n);
-		gain_advance(g, (size_t)n);
-		in += n * (ptrdiff_t)m->inch;
-		out += n * (ptrdiff_t)m->onch;
-		nframes -= (size_t)n;
+		gain[i] = from + by * (s * s * (3 - 2 * s));
 	}
-	if (nframes > 0 && g->to != 0)
-		NAME(mix_frames)(m, 0, NULL, (T)g->to, in, out, (ptrdiff_t)nframes);
+	NAME(mix)(m, 1, gain, 0, in, out, n);
 }
 
 #undef G

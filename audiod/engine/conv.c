@@ -2,7 +2,8 @@
  * conv.c: samples of any encoding to and from the bus types f32 and f64.
  *
  * The plain truth is the `any` encoding, which reads enc at run time; common
- * encodings have the same loops with constants so that gcc vectorises them.
+ * encodings have the same loops with constants so that gcc vectorises them, for
+ * each level of the CPU.
  * Invariant: decode then encode gives the same bits (up to 24 in f32, 32 in
  * f64) and every encoder writes defined padding.  Rounding is to nearest,
  * halves to even.  Runs on the device thread; conv_init anywhere.
@@ -11,6 +12,7 @@
 #include <float.h>
 #include <string.h>
 #include "dsp.h"
+#include "kern.h"
 
 #define HOST_LE		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define DITHER_BITS	24		/* widest integer that is dithered */
@@ -161,40 +163,20 @@ put_s24le3(uint8_t *p, int32_t s)
 #include "conv_t.h"
 
 #if HOST_LE
-#define NAME(f)		u8_##f
-#define BITS		8u
-#define BPS		1
-#define GET(p)		((int32_t)*(p) - 128)
-#define PUT(p, s)	(*(p) = (uint8_t)((s) + 128))
-#include "conv_t.h"
-
-#define NAME(f)		s16le_##f
-#define BITS		16u
-#define BPS		2
-#define GET(p)		((int32_t)*(const s16_una *)(p))
-#define PUT(p, s)	(*(s16_una *)(p) = (int16_t)(s))
-#include "conv_t.h"
-
-#define NAME(f)		s24le3_##f
-#define BITS		24u
-#define BPS		3
-#define GET(p)		get_s24le3(p)
-#define PUT(p, s)	put_s24le3((p), (s))
-#include "conv_t.h"
-
-#define NAME(f)		s24le4_##f	/* low bits */
-#define BITS		24u
-#define BPS		4
-#define GET(p)		((int32_t)((uint32_t)*(const s32_una *)(p) << 8) >> 8)
-#define PUT(p, s)	(*(s32_una *)(p) = (s))
-#include "conv_t.h"
-
-#define NAME(f)		s32le_##f
-#define BITS		32u
-#define BPS		4
-#define GET(p)		((int32_t)*(const s32_una *)(p))
-#define PUT(p, s)	(*(s32_una *)(p) = (s))
-#include "conv_t.h"
+#define LEVEL(f)	base_##f
+#include "conv_le.h"
+#endif
+#if KERN_X86
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v3")
+#define LEVEL(f)	v3_##f
+#include "conv_le.h"
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4")
+#define LEVEL(f)	v4_##f
+#include "conv_le.h"
+#pragma GCC pop_options
 #endif
 
 /* ---- floats -------------------------------------------------------------------- */
@@ -337,36 +319,43 @@ FLOATS(f64swap, 64, 1)
 #define KERNELS(name)	{ .dec32 = name##_dec32, .dec64 = name##_dec64, .enc32 = name##_enc32, \
 			  .enc64 = name##_enc64, .dit32 = name##_dit32, .dit64 = name##_dit64 }
 
+#define LEVELS(name)	KERNELS(base_##name)
+#if KERN_X86
+#undef LEVELS
+#define LEVELS(name)	KERNELS(base_##name), KERNELS(v3_##name), KERNELS(v4_##name)
+#endif
+
+#if HOST_LE
 static const struct {
 	struct enc enc;
-	struct conv kernels;
-} fast[] = {
-#if HOST_LE
-	{ { 8, 1, 0, 1, 1, 0 }, KERNELS(u8) },
-	{ { 16, 2, 1, 1, 1, 0 }, KERNELS(s16le) },
-	{ { 24, 3, 1, 1, 1, 0 }, KERNELS(s24le3) },
-	{ { 24, 4, 1, 1, 0, 0 }, KERNELS(s24le4) },
-	{ { 32, 4, 1, 1, 1, 0 }, KERNELS(s32le) },
-#endif
-	{ { 32, 4, 1, HOST_LE, 0, 1 }, KERNELS(f32) },
-	{ { 32, 4, 1, !HOST_LE, 0, 1 }, KERNELS(f32swap) },
-	{ { 64, 8, 1, HOST_LE, 0, 1 }, KERNELS(f64) },
-	{ { 64, 8, 1, !HOST_LE, 0, 1 }, KERNELS(f64swap) },
+	struct conv kernels[KERN_NLEVELS];
+} common[] = {
+	{ { 8, 1, 0, 1, 1, 0 }, { LEVELS(u8) } },
+	{ { 16, 2, 1, 1, 1, 0 }, { LEVELS(s16le) } },
+	{ { 24, 3, 1, 1, 1, 0 }, { LEVELS(s24le3) } },
+	{ { 24, 4, 1, 1, 0, 0 }, { LEVELS(s24le4) } },
+	{ { 32, 4, 1, 1, 1, 0 }, { LEVELS(s32le) } },
 };
+#endif
 
 int
 conv_init(struct conv *c, const struct enc *e)
 {
 	static const struct conv any = KERNELS(any);
-	size_t i;
+	static const struct conv floats[2][2] = {		/* [64 bits][other byte order] */
+		{ KERNELS(f32), KERNELS(f32swap) },
+		{ KERNELS(f64), KERNELS(f64swap) },
+	};
 
 	if (!enc_ok(e))
 		return -EINVAL;
-	*c = any;
-	for (i = 0; i < sizeof(fast) / sizeof(fast[0]); i++) {
-		if (enc_same(e, &fast[i].enc))
-			*c = fast[i].kernels;
+	*c = e->flt ? floats[e->bits == 64][e->le != HOST_LE] : any;
+#if HOST_LE
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+		if (enc_same(e, &common[i].enc))
+			*c = common[i].kernels[kern_level()];
 	}
+#endif
 	c->enc = *e;
 	return 0;
 }

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dsp.h"
+#include "kern.h"
 
 #define PI		3.14159265358979323846
 #define ATTEN		150.0		/* dB, of the Kaiser window: beyond what f32 sums can show (142) */
@@ -80,25 +81,50 @@ struct resamp {
 
 /* ---- kernels -------------------------------------------------------------- */
 
+#define VECTOR	16			/* bytes */
 #define T	float
-#define NAME(f)	f##32
+#define NAME(f)	base_##f##32
 #include "resamp_t.h"
-
 #define T	double
-#define NAME(f)	f##64
+#define NAME(f)	base_##f##64
 #include "resamp_t.h"
+#undef VECTOR
 
-/* the one place where faster ones would be chosen: [f64][interp] */
-static const struct kernel *
-kernel_choose(int f64, int interp)
-{
-	static const struct kernel table[2][2] = {
-		{ { push32, run_exact32 }, { push32, run_interp32 } },
-		{ { push64, run_exact64 }, { push64, run_interp64 } },
-	};
+#if KERN_X86
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v3")
+#define VECTOR	32
+#define T	float
+#define NAME(f)	v3_##f##32
+#include "resamp_t.h"
+#define T	double
+#define NAME(f)	v3_##f##64
+#include "resamp_t.h"
+#undef VECTOR
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4")
+#define VECTOR	64
+#define T	float
+#define NAME(f)	v4_##f##32
+#include "resamp_t.h"
+#define T	double
+#define NAME(f)	v4_##f##64
+#include "resamp_t.h"
+#undef VECTOR
+#pragma GCC pop_options
+#endif
 
-	return &table[f64][interp];
-}
+#define KERNELS(level)	{ { { level##_push32, level##_exact32 }, { level##_push32, level##_interp32 } }, \
+			  { { level##_push64, level##_exact64 }, { level##_push64, level##_interp64 } } }
+
+static const struct kernel kernels[KERN_NLEVELS][2][2] = {	/* [level][f64][interp] */
+	KERNELS(base),
+#if KERN_X86
+	KERNELS(v3),
+	KERNELS(v4),
+#endif
+};
 
 /* ---- filter design ---------------------------------------------------------- */
 
@@ -337,7 +363,7 @@ resamp_new(struct resamp **rp, unsigned irate, unsigned orate, unsigned nch, int
 		return -ENOMEM;
 	}
 	d = r->design;
-	r->kernel = kernel_choose(d->f64, d->interp);
+	r->kernel = &kernels[kern_level()][d->f64][d->interp];
 	r->nch = nch;
 	r->size = d->f64 ? sizeof(double) : sizeof(float);
 

@@ -1,62 +1,74 @@
 /*
- * resamp_t.h: the loops of the resampler for one bus type T, included by
- * resamp.c twice.
+ * resamp_t.h: the loops of the resampler for one bus type T and level of the
+ * CPU, included by resamp.c for each with NAME and VECTOR, the bytes of a
+ * vector, defined; undefines T and NAME at the end.
  *
- * Channels go in pairs, so that a tap is loaded once for two, with two sums a
- * channel, so that one addition need not wait for the one before.  The order
- * of the additions is the same for every output, wherever runs are cut.
+ * Channels go in pairs, so that a tap is loaded once for two.  The sum of a
+ * channel is kept in 64 bytes' worth of partial sums, which are always added
+ * in the same order: the samples depend neither on the width of the vectors
+ * nor on how runs are cut.
  */
 
-#define LANES	((ptrdiff_t)(16 / sizeof(T)))
+#define SUMS	64			/* bytes of partial sums of a channel */
+#define NVEC	(SUMS / VECTOR)
+#define LANES	((ptrdiff_t)(VECTOR / sizeof(T)))
 
-typedef T NAME(vec) __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+typedef T NAME(vec) __attribute__((vector_size(VECTOR), may_alias));
+typedef T NAME(vec_una) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
+typedef T NAME(vec16) __attribute__((vector_size(16), may_alias));
 
-static inline T
-NAME(sum)(NAME(vec) a, NAME(vec) b)
+static inline __attribute__((always_inline)) T
+NAME(total)(const NAME(vec) *a)
 {
-	const NAME(vec) v = a + b;
-	T s = v[0];
+	NAME(vec16) q[4], s;
+	T sum = 0;
 	int i;
 
-	for (i = 1; i < LANES; i++)
-		s += v[i];
-	return s;
+	memcpy(q, a, SUMS);
+	s = (q[0] + q[2]) + (q[1] + q[3]);
+	for (i = 0; i < (int)(16 / sizeof(T)); i++)
+		sum += s[i];
+	return sum;
 }
 
-static inline void
-NAME(dot2)(const T *restrict taps, const T *restrict x, const T *restrict y, T *restrict out, ptrdiff_t n)
+static inline __attribute__((always_inline)) void
+NAME(dot2)(const T *taps, const T *x, const T *y, T *out, ptrdiff_t n)
 {
-	NAME(vec) a0 = { 0 }, a1 = { 0 }, b0 = { 0 }, b1 = { 0 };
+	NAME(vec) a[NVEC] = { 0 }, b[NVEC] = { 0 };
 	ptrdiff_t i;
+	int j;
 
-	for (i = 0; i < n; i += 2 * LANES) {
-		const NAME(vec) k0 = *(const NAME(vec) *)(taps + i);
-		const NAME(vec) k1 = *(const NAME(vec) *)(taps + i + LANES);
+	for (i = 0; i < n; i += NVEC * LANES) {
+		for (j = 0; j < NVEC; j++) {
+			const NAME(vec) k = *(const NAME(vec) *)(taps + i + j * LANES);
 
-		a0 += *(const NAME(vec) *)(x + i) * k0;
-		b0 += *(const NAME(vec) *)(y + i) * k0;
-		a1 += *(const NAME(vec) *)(x + i + LANES) * k1;
-		b1 += *(const NAME(vec) *)(y + i + LANES) * k1;
+			a[j] += *(const NAME(vec_una) *)(x + i + j * LANES) * k;
+			b[j] += *(const NAME(vec_una) *)(y + i + j * LANES) * k;
+		}
 	}
-	out[0] = NAME(sum)(a0, a1);
-	out[1] = NAME(sum)(b0, b1);
+	out[0] = NAME(total)(a);
+	out[1] = NAME(total)(b);
 }
 
-static inline void
-NAME(dot1)(const T *restrict taps, const T *restrict x, T *restrict out, ptrdiff_t n)
+static inline __attribute__((always_inline)) void
+NAME(dot1)(const T *taps, const T *x, T *out, ptrdiff_t n)
 {
-	NAME(vec) a0 = { 0 }, a1 = { 0 };
+	NAME(vec) a[NVEC] = { 0 };
 	ptrdiff_t i;
+	int j;
 
-	for (i = 0; i < n; i += 2 * LANES) {
-		a0 += *(const NAME(vec) *)(x + i) * *(const NAME(vec) *)(taps + i);
-		a1 += *(const NAME(vec) *)(x + i + LANES) * *(const NAME(vec) *)(taps + i + LANES);
+	for (i = 0; i < n; i += NVEC * LANES) {
+		for (j = 0; j < NVEC; j++) {
+			const NAME(vec) k = *(const NAME(vec) *)(taps + i + j * LANES);
+
+			a[j] += *(const NAME(vec_una) *)(x + i + j * LANES) * k;
+		}
 	}
-	out[0] = NAME(sum)(a0, a1);
+	out[0] = NAME(total)(a);
 }
 
 /* one output frame: the window at x of all channels, cap frames apart */
-static inline void
+static inline __attribute__((always_inline)) void
 NAME(dots)(const T *taps, const T *x, size_t cap, unsigned nch, T *out, ptrdiff_t n)
 {
 	unsigned c;
@@ -68,7 +80,7 @@ NAME(dots)(const T *taps, const T *x, size_t cap, unsigned nch, T *out, ptrdiff_
 }
 
 static void
-NAME(run_exact)(struct resamp *r, struct step s, void *dst, size_t nout)
+NAME(exact)(struct resamp *r, struct step s, void *dst, size_t nout)
 {
 	const struct design *d = r->design;
 	const unsigned L = d->L, whole = d->M / L, part = d->M % L, nch = r->nch;
@@ -89,7 +101,7 @@ NAME(run_exact)(struct resamp *r, struct step s, void *dst, size_t nout)
 
 /* the row of an output is a cubic in its place between two phases of the table */
 static void
-NAME(run_interp)(struct resamp *r, struct step s, void *dst, size_t nout)
+NAME(interp)(struct resamp *r, struct step s, void *dst, size_t nout)
 {
 	const struct design *d = r->design;
 	const unsigned L = d->L, whole = d->M / L, part = d->M % L, nch = r->nch;
@@ -142,6 +154,8 @@ NAME(push)(struct resamp *r, const void *src, size_t nin)
 	}
 }
 
+#undef SUMS
+#undef NVEC
 #undef LANES
 #undef T
 #undef NAME
