@@ -196,7 +196,7 @@ def _request(fields: list[Any]) -> Request | BadRequest:
 
 
 def _names(value: Any) -> Any:
-    """Each bin as the name that it is: only `write` and `data` carry samples.  Depth is bounded by the scanner."""
+    """Each bin as the name that it is (depth is bounded by the scanner); samples do not come here."""
     if isinstance(value, list):
         return [_names(item) for item in value]
     if isinstance(value, dict):

@@ -15,7 +15,7 @@ MSG_MAX: Final = 80 * 1024
 """Bytes of one message to the server: the largest write, its head, and room for any request."""
 
 WRITE_MAX: Final = 64 * 1024
-"""Bytes of samples in one `write` or `data`: 85 ms of 8 channels f32 at 24 kHz, more than any block."""
+"""Bytes of samples in one `write` or `data`: 2,048 frames of 8 channels f32, more than a usual block."""
 
 ANSWER_MAX: Final = 256 * 1024
 """Bytes of one message to a client, and of all messages queued for one that does not read."""

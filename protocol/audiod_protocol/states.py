@@ -32,7 +32,7 @@ class State(enum.StrEnum):
     READY = "ready"  # open, not started: parameters may change
     PRIMING = "priming"  # started, nothing heard or recorded yet
     RUNNING = "running"  # the device's clock moves it
-    DRAINING = "draining"  # stop was sent, its answer is not there
+    DRAINING = "draining"  # stop or flush was sent, its answer is not there
     CLOSING = "closing"  # close was sent, its answer is not there
     DEAD = "dead"  # the server ended it: onstate "closed" was sent
 
@@ -78,7 +78,7 @@ def _table() -> dict[tuple[State, Act], State]:
         table |= {(state, Act.CLOSE): G, (state, Act.DIE): X}
     for state in _STARTED:
         table |= {(state, Act.WRITE): state, (state, Act.STOP): D, (state, Act.FLUSH): D}
-    table[(D, Act.FLUSH)] = D
+    table[(D, Act.STOP)] = table[(D, Act.FLUSH)] = D
     table[(G, Act.DIE)] = G
     table[(X, Act.WRITE)] = X
     return table

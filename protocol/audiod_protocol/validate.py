@@ -159,18 +159,18 @@ def _methods(*methods: Method) -> dict[str, Method]:
 _OF_STREAM = (Code.EBADF, Code.EPIPE)
 
 METHODS: Final = _methods(
-    Method("hello", HelloArgs, ("version", "server", "features", "unit"), (Code.EPROTO, Code.EPERM)),
+    Method("hello", HelloArgs, ("version", "server", "features", "unit"), (Code.EPROTO,)),
     Method(
         "open",
         OpenArgs,
         ("stream", "device", "subdevice", "mode"),
-        (Code.ENODEV, Code.ENOTSUP, Code.EMFILE, Code.EPERM),
+        (Code.ENODEV, Code.ENOTSUP, Code.EMFILE),
     ),
     Method("setpar", SetparArgs, ("par",), (*_OF_STREAM, Code.EBUSY)),
     Method("getpar", GetparArgs, ("par",), _OF_STREAM),
     Method("getcap", GetcapArgs, ("cap",), _OF_STREAM),
-    Method("start", StartArgs, ("stream",), (*_OF_STREAM, Code.EBUSY, Code.ENODEV)),
-    Method("stop", StopArgs, ("stream",), (*_OF_STREAM, Code.EBUSY)),
+    Method("start", StartArgs, ("stream",), (*_OF_STREAM, Code.EBUSY, Code.ENODEV, Code.EIO)),
+    Method("stop", StopArgs, ("stream",), _OF_STREAM),
     Method("flush", FlushArgs, ("stream",), _OF_STREAM),
     Method("close", CloseArgs, ("stream",), (Code.EBADF,)),
     Method("setvol", SetvolArgs, ("stream",), _OF_STREAM),
@@ -186,7 +186,7 @@ METHODS: Final = _methods(
         (Code.ENOTSUP,),
     ),
     Method("controls", ControlsArgs, ("version", "controls")),
-    Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV, Code.EPERM)),
+    Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV)),
     Method("subscribe", SubscribeArgs, ("topics",)),
 )
 
@@ -258,7 +258,8 @@ def _explain(method: Method, given: Mapping[str, Any], text: str) -> FaultError:
     value: Any = given
     for step in re.findall(r"[^.\[\]]+", path):
         value = value[int(step)] if isinstance(value, list) else value[step]
-    message = f"{method.name}: {path}: {_expected(path.split('[')[0], words['what'])}, not {wire_type(value)} {value!r:.40}"
+    expected = _expected(path.split("[")[0], words["what"])
+    message = f"{method.name}: {path}: {expected}, not {wire_type(value)} {value!r:.40}"
     return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
 
 

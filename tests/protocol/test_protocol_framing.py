@@ -60,7 +60,7 @@ def read_all(data: bytes, size_max: int = MSG_MAX) -> list[bytes]:
 
 
 @given(st.lists(MESSAGES, min_size=1, max_size=4), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_any_messages_in_any_split(messages: list[Any], data: st.DataObject) -> None:
     wire = [msgpack.packb(message) for message in messages if depth(message) <= DEPTH_MAX]
     stream = b"".join(wire)
@@ -76,14 +76,14 @@ def test_any_messages_in_any_split(messages: list[Any], data: st.DataObject) -> 
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_bytes_are_messages_or_a_clean_error(data: bytes) -> None:
     for role in ("server", "client"):
         _drain(Connection(role), data)
 
 
 @given(st.integers(3, 4), st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_bytes_that_begin_well(count: int, data: bytes) -> None:
     for kind in (0, 1, 2):
         for role in ("server", "client"):
@@ -104,7 +104,7 @@ def _drain(wire: Connection, data: bytes) -> None:
 
 
 @given(MESSAGES, st.integers(0, 2**32), st.integers(0, 255))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_one_byte_changed(message: Any, where: int, what: int) -> None:
     data = bytearray(msgpack.packb(message))
     data[where % len(data)] = what
@@ -128,8 +128,7 @@ def test_the_limit_counts_per_message() -> None:
     assert len(read_all(padded(MSG_MAX) * 3)) == 3
 
 
-def test_many_small_elements_are_cut_off_at_the_limit() -> None:
-    # arrays of two whose first element is a scalar nest too deep, so: one flat array that grows
+def test_elements_are_counted_as_a_byte_at_least() -> None:
     body = b"\xdd" + struct.pack(">I", MSG_MAX - 5) + b"\x01" * (MSG_MAX - 5)
     assert read_all(body) == [body]
     with pytest.raises(RemoteProtocolError, match="larger than"):
@@ -228,12 +227,9 @@ def test_samples_of_any_buffer() -> None:
 def test_the_largest_write_fits() -> None:
     assert len(pack_notification("write", [1023, bytes(WRITE_MAX)])) <= MSG_MAX
     for samples in (bytes(WRITE_MAX + 1), memoryview(bytearray(WRITE_MAX + 2)).cast("h")):
-        with pytest.raises(LocalProtocolError, match="split"):
-            try:
-                pack_notification("write", [0, samples])
-            except LocalProtocolError as error:
-                assert "more than 65536" in error.message
-                raise LocalProtocolError(error.hint) from error
+        with pytest.raises(LocalProtocolError, match="of samples, more than 65536") as caught:
+            pack_notification("write", [0, samples])
+        assert "split" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [object(), 2**64, -(2**63) - 1, "\ud800", {1, 2}])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from audiod_protocol import CAP, SIO_BPS, Cap, DeviceClock, Enc, FaultError, Mode, Par, Xrun, initial, resolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NATIVE = sys.byteorder == "little"
@@ -65,6 +65,7 @@ def test_names_that_are_none(no_encoding_case: str) -> None:
     assert caught.value.fault.hint
 
 
+@settings(deadline=None, derandomize=True)
 @given(encodings())
 def test_every_encoding_has_a_name_that_means_it(enc: Enc) -> None:
     again = Enc.parse(str(enc))
@@ -74,6 +75,7 @@ def test_every_encoding_has_a_name_that_means_it(enc: Enc) -> None:
     assert again.msb == enc.msb or enc.bits == 8 * enc.bps
 
 
+@settings(deadline=None, derandomize=True)
 @given(encodings(), encodings())
 def test_encodings_are_the_same_where_it_matters(a: Enc, b: Enc) -> None:
     alike = (a.bits, a.bps, a.sig, a.flt) == (b.bits, b.bps, b.sig, b.flt)
@@ -155,6 +157,7 @@ CLOCKS = st.builds(
 MODES = st.sampled_from([Mode.PLAY, Mode.REC, Mode.PLAY | Mode.REC])
 
 
+@settings(deadline=None, derandomize=True)
 @given(CLOCKS, MODES, ASKED, ASKED)
 def test_any_setpar_ends_in_what_the_formulas_promise(
     clock: DeviceClock, mode: Mode, one: Par, two: Par
