@@ -1,0 +1,85 @@
+"""audiod: argv to Config to the server; exit codes 0 ended in order, 1 failed, 2 usage."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Sequence
+
+import trio
+
+from audiod import __version__, config, log, options
+from audiod.errors import AudiodError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run audiod with these arguments (those of the process, where there are none)."""
+    try:
+        return _main(sys.argv[1:] if argv is None else argv)
+    except AudiodError as error:
+        print(f"audiod: {error.line()}", file=sys.stderr)
+        return error.exit_code
+
+
+def _main(argv: Sequence[str]) -> int:
+    opts = options.parse(argv)
+    if opts.help:
+        print(options.USAGE, end="")
+        return 0
+    if opts.version:
+        print(f"audiod {__version__}")
+        return 0
+    log.setup(opts.log_level or ("warning" if opts.demo else "info"))
+    if opts.demo:
+        from audiod import demo
+
+        return demo.main(opts.demo_file)
+    conf = config.resolve(opts, os.environ, os.geteuid())
+    if opts.check:
+        print(describe(conf))
+        return 0
+    _raise_nofile()
+    if opts.defaulted:
+        log.get().info("config.default_device", device=conf.devices[0].text, reason="no -f was given")
+    return _serve(conf)
+
+
+def _serve(conf: config.Config) -> int:
+    from audiod import server
+    from audiod.engine import EngineError
+
+    try:
+        trio.run(server.run, conf, strict_exception_groups=False)
+    except EngineError as error:
+        print(f"audiod: the engine cannot start: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe(conf: config.Config) -> str:
+    """What a server with this configuration would do, a line each."""
+    lines = [f"unit {conf.unit}, socket {conf.listen.path}"]
+    for device in conf.devices:
+        fmt = device.format
+        lines.append(
+            f"device {device.number}: {device.text}: {fmt.mode}, {fmt.enc}, {fmt.rate} Hz, "
+            f"round {fmt.round}, bufsz {fmt.bufsz} frames, {fmt.play} play and {fmt.rec} rec channels"
+        )
+        for sub in conf.subdevices:
+            if sub.device == device.number:
+                lines.append(
+                    f"  snd/{sub.name}: {sub.mode}, play {sub.pmin}:{sub.pmax}, rec {sub.rmin}:{sub.rmax}, "
+                    f"volume {sub.maxvol}, join {'on' if sub.join else 'off'}"
+                )
+    return "\n".join(lines)
+
+
+def _raise_nofile() -> None:
+    """As many descriptors as the system allows: a connection takes one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

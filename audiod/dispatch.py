@@ -1,0 +1,276 @@
+"""Dispatch: who an event of the engine is for.
+
+Owns the sessions, the ids under which streams run in the engine, and the order
+of an orderly end.  No task and no waiting: `take` is called with one event after
+the other on the control thread, and everything that follows happens in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from audiod_protocol.errors import Breach, Code, Fault, breach_fault
+
+from audiod import engine as eng
+from audiod import log, policy, realtime
+from audiod.config import Config
+from audiod.core import Core, Device, Row
+from audiod.devices import Devices
+from audiod.listener import Peer, turn_away
+from audiod.queries import Queries
+from audiod.session import Session
+from audiod.stream import ClientStream
+
+if TYPE_CHECKING:
+    from audiod.engine import Engine, Event
+
+CONNECTIONS_MAX = 2048  # each may take a MB of the pump's memory when it is used to the full
+
+SHUTDOWN = Fault(Code.ESHUTDOWN, "the server is ending", "connect again once it is back")
+
+
+class Dispatch:
+    """The daemon without its tasks."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        *,
+        rt_prio: int = 0,
+        limits: realtime.Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = engine
+        self.core = Core(
+            devices=[
+                Device(d.number, d.text, d.spec.driver, d.format, autovol=d.autovol, hold=d.hold)
+                for d in config.devices
+            ],
+            subdevices={sub.name: sub for sub in config.subdevices},
+        )
+        self.devices = Devices(engine, self.core, config.devices)
+        self.devices.on_failed = self._device_failed
+        self.sessions: dict[int, Session] = {}
+        self.sockets: list[str] = []
+        self.ending = False
+        self._queries = Queries(self.core, self.devices, unit=config.unit, facts=self._facts)
+        self._streams: dict[int, ClientStream] = {}
+        self._runs = itertools.count(1)
+        self._idents = itertools.count(1)
+        self._rt_prio = rt_prio
+        self._limits = limits or realtime.read_limits()
+        self._rt_told = False
+        self._clock = clock
+        self._started = clock()
+        self._log = log.get()
+
+    # ---- connections ----
+
+    def accept(self, sock: socket.socket, peer: Peer) -> None:
+        """Take a connected socket of a peer that may use the server."""
+        if self.ending:
+            turn_away(sock, SHUTDOWN)
+            return
+        if len(self.sessions) >= CONNECTIONS_MAX:
+            self._log.warning("client.refused", uid=peer.uid, pid=peer.pid, reason="too many connections")
+            turn_away(
+                sock,
+                Fault(Code.EMFILE, f"the server has {CONNECTIONS_MAX} connections", "close some of them"),
+            )
+            return
+        ident = next(self._idents)
+        sock.setblocking(False)
+        try:
+            conn = self.engine.conn_new(ident, sock.fileno())
+        except eng.EngineError as error:
+            self._log.error("client.refused", uid=peer.uid, pid=peer.pid, reason=error.strerror)
+            turn_away(
+                sock, Fault(Code.EIO, f"the server has no memory for it: {error.strerror}", "try again")
+            )
+            return
+        sock.detach()
+        self._log.debug("client.connected", client=ident, uid=peer.uid, pid=peer.pid)
+        self.sessions[ident] = Session(
+            ident,
+            conn,
+            peer,
+            known=self.core,
+            devices=self.devices,
+            runs=self,
+            answers=self._queries,
+        )
+
+    # ---- ids of started streams ----
+
+    def begin(self, stream: ClientStream) -> int:
+        """A new id for a stream that is about to start."""
+        run = next(self._runs)
+        self._streams[run] = stream
+        return run
+
+    def end(self, run: int) -> None:
+        self._streams.pop(run, None)
+
+    # ---- events ----
+
+    def take(self, event: Event) -> None:
+        """Let whoever an event is for act on it; those of what is gone are nobody's."""
+        match event:
+            case eng.Message(conn, data):
+                self._message(conn, data)
+            case eng.ConnClosed(conn, why, number):
+                self._closed(conn, why, number)
+            case eng.ProtocolBreach(conn, why, number):
+                self._breach(conn, why, number)
+            case eng.StreamStopped(run, _):
+                self._of(run, ClientStream.stopped)
+            case eng.StreamReleased(run):
+                self._of(run, ClientStream.released)
+            case eng.StreamEnded(run, reason):
+                self._of(run, lambda stream: stream.ended(reason))
+            case eng.Playing(run, _):
+                self._of(run, ClientStream.playing)
+            case eng.Xrun():
+                self._xrun(event)
+            case eng.DeviceStarted(ident):
+                self.devices.started(ident)
+            case eng.DeviceStopped(ident):
+                self.devices.stopped(ident)
+            case eng.DeviceFailed(ident, number):
+                self.devices.failed(ident, number, os.strerror(number))
+            case eng.ThreadStarted():
+                self._thread(event)
+            case eng.Synced():
+                pass  # the answer to engine.sync, which only tests ask for
+
+    def _message(self, ident: int, data: bytes) -> None:
+        session = self.sessions.get(ident)
+        if session is None:
+            return
+        try:
+            session.message(data)
+        except Exception:
+            # a bug of ours, met by this client: the others shall not hear of it
+            self._log.exception("client.bug", client=ident)
+            if not session.closing:
+                session.refuse(
+                    Fault(Code.EIO, "the server failed on this message", "report it, with audiod's log")
+                )
+
+    def _closed(self, ident: int, why: eng.CloseReason, number: int) -> None:
+        session = self.sessions.pop(ident, None)
+        if session is None:
+            return
+        if why is eng.CloseReason.SLOW:
+            self._log.warning("client.slow", client=ident, reason="it does not read what it is sent")
+        else:
+            reason = os.strerror(number) if why is eng.CloseReason.ERROR else why.name.lower()
+            self._log.info("client.closed", client=ident, reason=reason)
+        session.lost()
+
+    def _breach(self, ident: int, why: eng.ProtocolReason, number: int) -> None:
+        session = self.sessions.get(ident)
+        if session is not None:
+            session.refuse(breach_fault(Breach[why.name], number if number >= 0 else None))
+
+    def _of(self, run: int, act: Callable[[ClientStream], None]) -> None:
+        stream = self._streams.get(run)
+        if stream is not None:
+            act(stream)
+
+    def _xrun(self, event: eng.Xrun) -> None:
+        device = self.devices.find(event.device)
+        stream = self._streams.get(event.stream)
+        if device is None or (event.stream and stream is None):
+            return
+        culprit = policy.classify(
+            driver=event.kind is eng.XrunKind.DEVICE,
+            due_ns=event.due_ns,
+            wake_ns=event.wake_ns,
+            arrival_ns=event.arrival_ns,
+            swept_ns=event.swept_ns,
+            block_ns=device.format.block_ns,
+        )
+        row = None if stream is None else stream.row
+        self.core.count_xrun(device, row, culprit)
+        count = device.xruns if row is None else row.xruns
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a client that stumbles all day fills no disk
+            self._log.warning(
+                "xrun",
+                device=device.number,
+                stream=None if row is None else row.id,
+                name=None if row is None else row.name,
+                kind=event.kind.name.lower(),
+                culprit=str(culprit),
+                missing=event.missing,
+                count=count,
+                late_us=(event.wake_ns - event.due_ns) // 1000 if event.due_ns else None,
+            )
+
+    def _thread(self, event: eng.ThreadStarted) -> None:
+        if event.errno and not self._rt_told:
+            self._rt_told = True
+            self._log.warning("realtime.refused", reason=realtime.reason(event.errno, self._limits))
+
+    def _device_failed(self, number: int, fault: Fault) -> None:
+        """Streams that were not started die here, started ones are ended by the engine."""
+        for session in list(self.sessions.values()):
+            for stream in list(session.streams.values()):
+                if stream.row.sub.device == number and stream.run is None:
+                    stream.die(fault)
+
+    # ---- the end ----
+
+    @property
+    def sounding(self) -> bool:
+        """Whether a stream is still started."""
+        return bool(self._streams)
+
+    def longest(self) -> float:
+        """Seconds that the fullest buffer of a started stream takes to play."""
+        pars = [stream.row.par for stream in self._streams.values()]
+        return max(((par.bufsz or 0) / (par.rate or 1) for par in pars), default=0.0)
+
+    def drain(self) -> None:
+        """Let no one in, play out what was written, tell every stream that the server ends."""
+        self.ending = True
+        for session in list(self.sessions.values()):
+            for stream in list(session.streams.values()):
+                stream.shut(SHUTDOWN)
+
+    def close_sessions(self) -> None:
+        """End what still plays and close every connection once its last words are sent."""
+        self.ending = True
+        for session in list(self.sessions.values()):
+            for stream in list(session.streams.values()):
+                stream.die(SHUTDOWN)
+            if not session.closing:
+                session.close()
+
+    def close(self) -> None:
+        """Close devices, which finishes files, and the engine."""
+        self.devices.close_all()
+        self.engine.close()
+
+    # ---- status ----
+
+    def _facts(self) -> Row:
+        threads = []
+        for thread in self.engine.threads():
+            device = None if thread.device is None else self.devices.find(thread.device)
+            number = None if device is None else device.number
+            threads.append(
+                eng.ThreadInfo(thread.tid, number, thread.realtime, thread.prio, thread.asked, thread.err)
+            )
+        return {
+            "uptime": round(self._clock() - self._started, 3),
+            "sockets": list(self.sockets),
+            "realtime": realtime.status(self._rt_prio, self._limits, threads),
+            "connections": len(self.sessions),
+        }

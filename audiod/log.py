@@ -1,0 +1,70 @@
+"""Log: named events with their facts, to stderr.
+
+A console renderer on a terminal, key=value lines elsewhere; under systemd each
+line begins with its priority `<N>`, as sd-daemon(3) wants it.  Only the control
+thread logs.  Levels: error (someone must act), warning (someone will notice),
+info (what a user did), debug (why we did it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+def setup(level: str, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> None:
+    """Configure structlog for the process: events of `level` and above go to `stream` (stderr)."""
+    stream = sys.stderr if stream is None else stream
+    journal = _is_journal(stream, os.environ if environ is None else environ)
+    processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
+    if stream.isatty() and not journal:
+        processors += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+            structlog.dev.ConsoleRenderer(colors=True),
+        ]
+    else:
+        if not journal:
+            processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+        order = ["timestamp", "level", "event"]
+        render = structlog.processors.LogfmtRenderer(key_order=order, drop_missing=True)
+        processors += [_priority(render)] if journal else [render]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get(**facts: object) -> Logger:
+    """A logger that adds these facts to each event."""
+    logger: Logger = structlog.get_logger(**facts)
+    return logger
+
+
+def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether stderr is the journal: JOURNAL_STREAM holds its device and inode."""
+    wanted = environ.get("JOURNAL_STREAM", "")
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return wanted == f"{found.st_dev}:{found.st_ino}"
+
+
+def _priority(render: Any) -> Any:
+    def process(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+        priority = _PRIORITY.get(str(event.pop("level", method)), 6)
+        # a newline would end the record in the journal
+        return f"<{priority}>{render(logger, method, event)}".replace("\n", "\\n")
+
+    return process

@@ -1,0 +1,328 @@
+"""The command line: sndiod's letters, in sndiod's order, and our long options.
+
+Order matters as in sndiod: -a -e -w apply to the next -f, -c -C -j -m -v to the
+next -s (and, at the end, to the sub-device `default` where none was defined);
+-r -b -z are global, the last one wins.  getopt keeps that order.  Pure: text
+in, frozen Options out; the environment and the file system are config.py's.
+"""
+
+from __future__ import annotations
+
+import getopt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from audiod_protocol.errors import FaultError
+from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
+from audiod_protocol.params import Enc
+
+from audiod import spec
+from audiod.errors import UsageError
+from audiod.policy import best_driver
+from audiod.spec import DeviceSpec
+from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, check_name
+
+LETTERS = "a:b:c:C:de:F:f:hj:L:m:Q:q:r:s:t:U:v:w:z:"
+LONG = (
+    "config=",
+    "socket=",
+    "check",
+    "demo",
+    "help",
+    "version",
+    "no-realtime",
+    "log-level=",
+)
+LEVELS = ("debug", "info", "warning", "error")
+DEVICES_MAX = 16  # sndiod's DEV_NMAX
+UNIT_MAX = 15  # sndio's
+
+USAGE = """\
+usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
+              [-f SPEC] [-j on|off] [-m mode] [-r rate] [-s name] [-U unit]
+              [-v volume] [-w on|off] [-z nframes]
+              [--socket PATH] [--log-level LEVEL] [--no-realtime]
+              [--check | --demo [FILE] | --help | --version]
+
+  for the device that follows as -f:
+    -a on|off    open it at start and keep it open (default: off, on demand)
+    -e enc       its encoding (default: s16)
+    -w on|off    lower the volume of its streams as their number grows (default: off)
+  -f SPEC        a device: driver[:argument][?key=value&...] (default: null)
+                 drivers: null, file:PATH, loopback
+  for the sub-device that follows as -s:
+    -c min:max   channels it may play on, -C min:max record from (default: 0:1)
+    -j on|off    join or expand channels (default: on)
+    -m mode      play, rec, mon, separated by commas (default: play,rec)
+    -v volume    most volume of a stream, 0..127 (default: 127)
+  -s name        a sub-device of the last -f; programs open it as snd/name
+  for all devices:
+    -r rate      Hz (default: 48000)
+    -z nframes   block (default: 480, or a quarter of -b)
+    -b nframes   buffer (default: four blocks)
+  -U unit        number of this server, 0..15 (default: 0)
+  -d             log more
+"""
+
+
+@dataclass(frozen=True)
+class DeviceOption:
+    """One -f with the letters that preceded it."""
+
+    text: str
+    spec: DeviceSpec
+    enc: Enc
+    hold: bool
+    autovol: bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, read; sizes in frames, None where nothing was said."""
+
+    devices: tuple[DeviceOption, ...]
+    subdevices: tuple[SubDevice, ...]
+    rate: int | None = None
+    round: int | None = None
+    bufsz: int | None = None
+    unit: int = 0
+    socket: str | None = None
+    log_level: str | None = None
+    realtime: bool = True
+    check: bool = False
+    demo: bool = False
+    demo_file: str | None = None
+    help: bool = False
+    version: bool = False
+    defaulted: bool = False  # no -f was given
+
+
+@dataclass(frozen=True)
+class _Letters:
+    """The letters as they stand while the command line is read."""
+
+    enc: Enc
+    hold: bool = False
+    autovol: bool = False
+    play: tuple[int, int] = (0, 1)
+    rec: tuple[int, int] = (0, 1)
+    join: bool = True
+    mode: SubMode = SubMode.PLAY | SubMode.REC
+    maxvol: int = VOLUME_MAX
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the arguments behind the program's name.  Raises UsageError, one line."""
+    try:
+        pairs, rest = getopt.gnu_getopt(list(argv), LETTERS, list(LONG))
+    except getopt.GetoptError as error:
+        raise UsageError(str(error), hint="audiod --help lists the options") from None
+    reading = _Reading()
+    for letter, value in pairs:
+        reading.take(letter, value)
+    return reading.done(rest)
+
+
+class _Reading:
+    """The state of one reading, from left to right."""
+
+    def __init__(self) -> None:
+        self.now = _Letters(enc=Enc.parse("s16"))
+        self.devices: list[DeviceOption] = []
+        self.subdevices: list[SubDevice] = []
+        self.last: int | None = None
+        self.opts = Options(devices=(), subdevices=())
+
+    def take(self, letter: str, value: str) -> None:
+        if letter in _LATER:
+            _refuse_later(letter, value)
+        if letter in _LETTER:
+            field, read = _LETTER[letter]
+            change: dict[str, Any] = {field: read(letter, value)}
+            self.now = replace(self.now, **change)
+        elif letter in _GLOBAL:
+            field, read = _GLOBAL[letter]
+            change = {field: read(letter, value)}
+            self.opts = replace(self.opts, **change)
+        elif letter == "-f":
+            self.last = self._device(value)
+        elif letter == "-s":
+            self._subdevice(value)
+
+    def done(self, rest: Sequence[str]) -> Options:
+        if rest and not (self.opts.demo and len(rest) == 1):
+            raise UsageError(f"{rest[-1]}: unexpected argument", hint="a device is given as -f SPEC")
+        if not self.devices:
+            self._default_device()
+        if not any(sub.name == "default" for sub in self.subdevices):
+            self._add(self._made("default", 0))
+        template = next(sub for sub in self.subdevices if sub.name == "default")
+        for number in range(len(self.devices)):
+            self._add(replace(template, name=str(number), device=number))
+        return replace(
+            self.opts,
+            devices=tuple(self.devices),
+            subdevices=tuple(self.subdevices),
+            demo_file=rest[0] if rest else None,
+        )
+
+    def _device(self, text: str) -> int:
+        for number, device in enumerate(self.devices):
+            if device.text == text:
+                return number
+        if len(self.devices) == DEVICES_MAX:
+            raise UsageError(f"-f {text}: more than {DEVICES_MAX} devices", hint="leave some out")
+        now = self.now
+        self.devices.append(DeviceOption(text, spec.parse(text), now.enc, now.hold, now.autovol))
+        return len(self.devices) - 1
+
+    def _default_device(self) -> int:
+        self.opts = replace(self.opts, defaulted=True)
+        return self._device(best_driver(spec.DRIVERS))
+
+    def _subdevice(self, name: str) -> None:
+        wrong = check_name(name)
+        if wrong is not None:
+            raise UsageError(f"-s {wrong}", hint="a name such as rear")
+        if any(sub.name == name for sub in self.subdevices):
+            raise UsageError(f"-s {name}: already defined", hint="give each sub-device its own name")
+        if self.last is None:
+            self.last = self._default_device()
+        self._add(self._made(name, self.last))
+
+    def _made(self, name: str, device: int) -> SubDevice:
+        now = self.now
+        return SubDevice(name, device, now.mode, *now.play, *now.rec, now.maxvol, now.join)
+
+    def _add(self, sub: SubDevice) -> None:
+        if len(self.subdevices) == SUBDEVICES_MAX:
+            raise UsageError(
+                f"{sub.name}: more than {SUBDEVICES_MAX} sub-devices",
+                hint="each device adds one named by its number: leave some out",
+            )
+        self.subdevices.append(sub)
+
+
+# ---- values -----------------------------------------------------------------
+
+
+def _number(least: int, most: int, what: str) -> Callable[[str, str], int]:
+    def read(letter: str, value: str) -> int:
+        if value.isascii() and value.isdigit() and len(value) <= 9 and least <= int(value) <= most:
+            return int(value)
+        raise UsageError(
+            f"{letter} {value}: {what} is not within {least}..{most}", hint="give a whole number"
+        )
+
+    return read
+
+
+def _onoff(letter: str, value: str) -> bool:
+    if value not in ("on", "off"):
+        raise UsageError(f"{letter} {value}: on or off expected", hint=f"write {letter} on or {letter} off")
+    return value == "on"
+
+
+def _range(letter: str, value: str) -> tuple[int, int]:
+    low, colon, high = value.partition(":")
+    if colon and all(side.isascii() and side.isdigit() and len(side) < 4 for side in (low, high)):
+        least, most = int(low), int(high)
+        if least <= most < NCHAN_MAX:
+            return least, most
+    raise UsageError(
+        f"{letter} {value}: bad channel range",
+        hint=f"write min:max with 0 <= min <= max <= {NCHAN_MAX - 1}, such as 0:1",
+    )
+
+
+def _mode(letter: str, value: str) -> SubMode:
+    mode = SubMode(0)
+    words = {"play": SubMode.PLAY, "rec": SubMode.REC, "mon": SubMode.MON, "midi": SubMode(0)}
+    for word in value.split(","):
+        if word not in words:
+            raise UsageError(f"{letter} {value}: bad mode", hint="play, rec and mon, separated by commas")
+        mode |= words[word]
+    if not mode:
+        raise UsageError(f"{letter} {value}: no mode with sound in it", hint="play, rec or mon")
+    return mode
+
+
+def _enc(letter: str, value: str) -> Enc:
+    try:
+        return Enc.parse(value)
+    except FaultError as error:
+        raise UsageError(f"{letter}: {error.fault.message}", hint="such as s16, s24le3 or s32le") from None
+
+
+def _level(letter: str, value: str) -> str:
+    if value not in LEVELS:
+        raise UsageError(f"{letter} {value}: no such level", hint=f"the levels are {', '.join(LEVELS)}")
+    return value
+
+
+def _path(letter: str, value: str) -> str:
+    if not value or "\0" in value:
+        raise UsageError(f"{letter} {value!r}: not a path", hint=f"write {letter} /path/of/socket")
+    return value
+
+
+def _true(letter: str, value: str) -> bool:
+    return True
+
+
+def _false(letter: str, value: str) -> bool:
+    return False
+
+
+def _debug(letter: str, value: str) -> str:
+    return "debug"
+
+
+def _mmc(letter: str, value: str) -> None:
+    if value not in ("off", "slave"):
+        raise UsageError(f"{letter} {value}: off or slave expected", hint="write -t off")
+    if value == "slave":
+        raise UsageError("-t slave is not there yet: no MIDI control", hint="leave it out or write -t off")
+
+
+def _refuse_later(letter: str, value: str) -> None:
+    if letter == "-t":
+        _mmc(letter, value)
+        return
+    raise UsageError(f"{letter} is not there yet: {_LATER[letter]}", hint="leave it out")
+
+
+_LETTER: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "-a": ("hold", _onoff),
+    "-c": ("play", _range),
+    "-C": ("rec", _range),
+    "-e": ("enc", _enc),
+    "-j": ("join", _onoff),
+    "-m": ("mode", _mode),
+    "-v": ("maxvol", _number(0, VOLUME_MAX, "the volume")),
+    "-w": ("autovol", _onoff),
+}
+_GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "-b": ("bufsz", _number(4, spec.BUFSZ_MAX, "the buffer size")),
+    "-d": ("log_level", _debug),
+    "-h": ("help", _true),
+    "-r": ("rate", _number(RATE_MIN, RATE_MAX, "the rate")),
+    "-U": ("unit", _number(0, UNIT_MAX, "the unit")),
+    "-z": ("round", _number(1, spec.ROUND_MAX, "the block size")),
+    "--check": ("check", _true),
+    "--demo": ("demo", _true),
+    "--help": ("help", _true),
+    "--log-level": ("log_level", _level),
+    "--no-realtime": ("realtime", _false),
+    "--socket": ("socket", _path),
+    "--version": ("version", _true),
+}
+_LATER = {
+    "-F": "no alternate devices",
+    "-L": "no TCP",
+    "-Q": "no MIDI ports",
+    "-q": "no MIDI ports",
+    "-t": "no MIDI control",
+    "--config": "no configuration file",
+}

@@ -1,0 +1,178 @@
+"""Server: the one nursery, what starts and ends in which order.
+
+Start: engine, held devices, socket, then `ready`.  End (INT, TERM): the socket
+goes, streams play out for at most their buffer and a second, connections get
+their last words, devices close and so finish their files.  A second signal cuts
+that short.  Control thread; nothing here waits for a sample.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+import trio
+from audiod_protocol.errors import FaultError
+
+from audiod import log, realtime
+from audiod.config import RT_PRIO, Config
+from audiod.dispatch import Dispatch
+from audiod.errors import StartError
+from audiod.listener import Listener
+
+if TYPE_CHECKING:
+    from audiod.engine import Engine
+
+EVENTS_AT_ONCE = 100  # then accept and signals have their turn
+DRAIN_GRACE = 1.0  # seconds beyond the longest buffer
+CLOSE_GRACE = 1.0  # seconds for clients to read their last words
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+EngineFactory = Callable[[int], "Engine"]
+
+
+def compiled_engine(rt_prio: int) -> Engine:
+    """The engine in C.  Raises EngineError."""
+    from audiod.engine import Engine
+
+    return Engine(rt_prio=rt_prio, lock_memory=True)
+
+
+class Server:
+    """A daemon; `serve` returns when it has ended in order."""
+
+    def __init__(self, config: Config, *, make_engine: EngineFactory = compiled_engine) -> None:
+        self.config = config
+        self._log = log.get()
+        self._limits = realtime.read_limits()
+        self._rt_prio = realtime.wanted(self._limits, RT_PRIO) if config.realtime else 0
+        self._make_engine = make_engine
+        self._ending = trio.Event()
+        self._quiet = trio.Event()  # no stream is started
+        self._empty = trio.Event()  # no connection is left
+        self._dispatch: Dispatch
+
+    async def serve(
+        self, *, signals: bool = True, task_status: trio.TaskStatus[Dispatch] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run until told to end.  Raises StartError if it cannot start."""
+        self._dispatch = Dispatch(
+            self._make_engine(self._rt_prio), self.config, rt_prio=self._rt_prio, limits=self._limits
+        )
+        try:
+            await self._run(signals, task_status)
+        finally:
+            self._dispatch.close()
+
+    def end(self) -> None:
+        """Begin the orderly end, as TERM does."""
+        self._ending.set()
+
+    async def _run(self, signals: bool, task_status: trio.TaskStatus[Dispatch]) -> None:
+        dispatch, listen = self._dispatch, self.config.listen
+        try:
+            dispatch.devices.open_held()
+        except FaultError as error:
+            raise StartError(error.fault.message, hint="-a off opens it on demand") from None
+        listener = Listener(listen, euid=os.geteuid(), audio_gid=_audio_gid())
+        try:
+            async with trio.open_nursery() as nursery:
+                if signals:
+                    await nursery.start(self._watch_signals)
+                nursery.start_soon(self._pass_events)
+                accepting = trio.CancelScope()
+                nursery.start_soon(_within, accepting, listener, dispatch)
+                dispatch.sockets.append(str(listen.path))
+                self._log.info(
+                    "server.ready", socket=str(listen.path), pid=os.getpid(), unit=self.config.unit
+                )
+                task_status.started(dispatch)
+                await self._ending.wait()
+                accepting.cancel()
+                listener.close()
+                await self._end()
+                nursery.cancel_scope.cancel()
+        finally:
+            listener.close()
+        self._log.info("server.end")
+
+    async def _end(self) -> None:
+        dispatch = self._dispatch
+        longest = dispatch.longest()
+        self._log.info(
+            "server.ending", streams=len(dispatch.core.streams), at_most_s=round(longest + DRAIN_GRACE, 2)
+        )
+        dispatch.drain()
+        self._look()
+        with trio.move_on_after(longest + DRAIN_GRACE):
+            await self._quiet.wait()
+        dispatch.close_sessions()
+        self._look()
+        with trio.move_on_after(CLOSE_GRACE):
+            await self._empty.wait()
+
+    def _look(self) -> None:
+        if self._dispatch.ending:
+            if not self._dispatch.sounding:
+                self._quiet.set()
+            if not self._dispatch.sessions:
+                self._empty.set()
+
+    async def _pass_events(self) -> None:
+        engine = self._dispatch.engine
+        while True:
+            await trio.lowlevel.wait_readable(engine.fileno())
+            for count, event in enumerate(engine.events(), 1):
+                self._dispatch.take(event)
+                if count % EVENTS_AT_ONCE == 0:
+                    await trio.lowlevel.checkpoint()
+            self._look()
+
+    async def _watch_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(*SIGNALS) as received:
+            task_status.started()
+            await self.obey(received)
+
+    async def obey(self, received: AsyncIterator[int]) -> None:
+        """Do as the signals say."""
+        async for number in received:
+            name = signal.Signals(number).name
+            if number == signal.SIGHUP:
+                self._log.warning(
+                    "server.reload", signal=name, reason="reload is not there yet: nothing was changed"
+                )
+            elif not self._ending.is_set():
+                self._log.info("server.signal", signal=name)
+                self._ending.set()
+            else:
+                self._log.info("server.signal", signal=name, reason="the second one: at once")
+                self._quiet.set()
+                self._empty.set()
+
+
+async def _within(scope: trio.CancelScope, listener: Listener, dispatch: Dispatch) -> None:
+    with scope:
+        await listener.serve(dispatch.accept)
+
+
+def _audio_gid() -> int | None:
+    try:
+        return grp.getgrnam("audio").gr_gid
+    except KeyError:
+        return None
+
+
+async def run(config: Config) -> None:
+    """Serve until a signal ends it; says on standard output where."""
+    server = Server(config)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve)
+        print(
+            f"ready on {config.listen.path}; in another terminal: audioctl play FILE",
+            flush=True,
+            file=sys.stdout,
+        )

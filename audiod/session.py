@@ -1,0 +1,290 @@
+"""One native client: its messages in, answers out, its streams in between.
+
+Owns the streams of one connection and whether hello was said.  Samples never
+come here: the pump moves them.  Every request gets exactly one answer, from here
+or, for the stop and flush of a started stream, from the pump.  Control thread.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from audiod_protocol import validate
+from audiod_protocol.connection import Connection, Role
+from audiod_protocol.errors import Code, Fault, FaultError, RemoteProtocolError
+from audiod_protocol.events import BadRequest, Notification, Request
+from audiod_protocol.framing import pack_error, pack_notification, pack_response
+from audiod_protocol.limits import NSTREAMS, PROTOCOL_VERSION
+from audiod_protocol.negotiation import initial
+from audiod_protocol.params import CAP, Mode
+from audiod_protocol.states import Act, State, advance
+
+from audiod import core, log, policy
+from audiod.core import STREAMS_MAX, Core, Row
+from audiod.devices import Devices
+from audiod.listener import Peer
+from audiod.stream import ClientStream, Runs
+
+if TYPE_CHECKING:
+    from audiod import engine
+
+FEATURES: frozenset[str] = frozenset()  # what a client may ask for beyond version 1
+UNKNOWN_LOGGED_MAX = 16  # names of unknown notifications logged per connection
+
+
+class Answers(Protocol):
+    """Requests about the server as a whole; each returns a result or raises FaultError."""
+
+    hello: Row
+
+    def answer(self, method: str, args: Any) -> Row: ...
+
+
+class Session:
+    """A connection; `answers` is asked what does not concern one of its streams."""
+
+    def __init__(
+        self,
+        ident: int,
+        conn: engine.Conn,
+        peer: Peer,
+        *,
+        known: Core,
+        devices: Devices,
+        runs: Runs,
+        answers: Answers,
+    ) -> None:
+        self.id = ident
+        self.conn = conn
+        self.peer = peer
+        self.client: str | None = None
+        self.streams: dict[int, ClientStream] = {}
+        self.closing = False
+        self._pid = peer.pid
+        self._freed: list[int] = []  # a heap: open gives the lowest number
+        self._wire = Connection(Role.SERVER)
+        self._core = known
+        self._devices = devices
+        self._runs = runs
+        self._answers = answers
+        self._unknown: set[str] = set()
+        self._log = log.get(client=ident)
+
+    # ---- events of the engine ----
+
+    def message(self, data: bytes) -> None:
+        """One whole message of the client."""
+        if self.closing:
+            return
+        try:
+            event = self._wire.decode(data)
+        except RemoteProtocolError as error:
+            self.refuse(error.fault)
+            return
+        if isinstance(event, Request):
+            self._request(event)
+        elif isinstance(event, BadRequest):
+            self.conn.send(pack_error(event.id, event.fault))
+        elif isinstance(event, Notification):
+            self._notification(event)
+
+    def refuse(self, fault: Fault) -> None:
+        """The client broke the protocol: tell it, then close."""
+        self._log.warning("client.breach", uid=self.peer.uid, pid=self.peer.pid, reason=fault.message)
+        self.conn.send(pack_notification("error", [fault.to_wire()]))
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection after what is queued was sent."""
+        self.closing = True
+        self._core.subscribe(self._changed, ())
+        self.conn.close(flush=True)
+
+    def lost(self) -> None:
+        """The connection is closed: the pump releases its started streams."""
+        self.closing = True
+        self._core.subscribe(self._changed, ())
+        for stream in list(self.streams.values()):
+            stream.lose()
+        self.streams.clear()
+        self.conn.free()
+
+    # ---- messages ----
+
+    def _request(self, request: Request) -> None:
+        try:
+            result = self._result(request)
+        except FaultError as error:
+            self.conn.send(pack_error(request.id, error.fault))
+        else:
+            if result is not None:
+                self.conn.send(pack_response(request.id, result))
+
+    def _result(self, request: Request) -> Row | None:
+        """The answer of a request; None: it comes later."""
+        if self.client is None and request.method != "hello" and request.method in validate.METHODS:
+            raise FaultError(
+                Fault(
+                    Code.EPROTO,
+                    f"{request.method} before hello",
+                    "say hello first, with your version and name",
+                )
+            )
+        args: Any = validate.validate(request.method, request.args)
+        if isinstance(args, validate.HelloArgs):
+            return self._hello(args)
+        if isinstance(args, validate.OpenArgs):
+            return self._open(args)
+        if isinstance(args, validate.SubscribeArgs):
+            self._core.subscribe(self._changed, args.topics)
+            return {"topics": sorted(set(args.topics))}
+        if isinstance(args, validate.StreamArgs):
+            return self._of_stream(request, args)
+        return self._answers.answer(request.method, args)
+
+    def _notification(self, note: Notification) -> None:
+        if note.method == "write":
+            # the pump takes those of started streams: this one was sent to none
+            self.refuse(
+                Fault(
+                    Code.EPROTO,
+                    "write to a stream that is not started",
+                    "start it, then write within its credit",
+                )
+            )
+            return
+        if note.method not in self._unknown and len(self._unknown) < UNKNOWN_LOGGED_MAX:
+            self._unknown.add(note.method)
+            self._log.info("client.unknown_notification", method=note.method[:64])
+
+    # ---- methods ----
+
+    def _hello(self, args: validate.HelloArgs) -> Row:
+        if self.client is not None:
+            raise FaultError(Fault(Code.EPROTO, "hello was said already", "say it once, at the beginning"))
+        self.client = args.client
+        self._pid = self.peer.pid or args.pid or 0
+        self._log.info("client.hello", name=args.client, pid=self._pid, uid=self.peer.uid)
+        both = sorted(FEATURES.intersection(args.features))
+        return {"version": PROTOCOL_VERSION, "features": both, **self._answers.hello}
+
+    def _open(self, args: validate.OpenArgs) -> Row:
+        if args.transport != "inline":
+            raise FaultError(
+                Fault(Code.ENOTSUP, f"transport {args.transport} is not there yet", 'use transport "inline"')
+            )
+        sub = policy.resolve(args.device, self._core.subdevices)
+        mode = Mode.parse(args.mode)
+        if len(self.streams) == NSTREAMS:
+            raise FaultError(
+                Fault(Code.EMFILE, f"this connection has {NSTREAMS} streams", "close some of them")
+            )
+        if len(self._core.streams) >= STREAMS_MAX:
+            raise FaultError(
+                Fault(Code.EMFILE, f"the server has {STREAMS_MAX} streams", "close some of them")
+            )
+        self._devices.hold(sub.device)
+        name = args.name or self.client or ""
+        # the numbers in use and the freed ones are together 0..n-1
+        number = heapq.heappop(self._freed) if self._freed else len(self.streams)
+        row = core.Stream(
+            id=self._core.next_id(),
+            number=number,
+            sub=sub,
+            mode=mode,
+            par=initial(
+                self._devices.clock(sub.device), mode, sub.pmax - sub.pmin + 1, sub.rmax - sub.rmin + 1
+            ),
+            name=name,
+            pid=self._pid,
+            uid=self.peer.uid,
+            volume=self._core.remembered(sub, name),
+            type=args.type,
+            link=args.link,
+        )
+        self.streams[number] = ClientStream(
+            row,
+            self.conn,
+            devices=self._devices,
+            known=self._core,
+            runs=self._runs,
+            retry=self._request,
+            removed=self._removed,
+        )
+        self._core.add(row)
+        self._log.info(
+            "stream.open",
+            stream=row.id,
+            name=name,
+            pid=self._pid,
+            uid=row.uid,
+            subdevice=sub.name,
+            mode=str(mode),
+        )
+        return {"stream": number, "device": sub.device, "subdevice": sub.name, "mode": str(mode)}
+
+    def _of_stream(self, request: Request, args: Any) -> Row | None:
+        number: int = args.stream
+        stream = self.streams.get(number)
+        if stream is None:
+            advance(State.CLOSED, Act(request.method), number)  # raises
+            raise AssertionError("a closed stream allows nothing")
+        if stream.must_wait(request):
+            return None
+        return _STREAM_METHODS[request.method](stream, request, args)
+
+    def _changed(self, topic: str, row: Row) -> None:
+        """Tell of a change; a client that does not read is closed by the pump, never waited for."""
+        self.conn.send(pack_notification("changed", [topic, row]))
+
+    def _removed(self, stream: ClientStream) -> None:
+        del self.streams[stream.number]
+        heapq.heappush(self._freed, stream.number)
+
+
+def _setpar(stream: ClientStream, request: Request, args: validate.SetparArgs) -> Row:
+    return {"par": stream.setpar(args.par).to_wire()}
+
+
+def _getpar(stream: ClientStream, request: Request, args: Any) -> Row:
+    return {"par": stream.getpar().to_wire()}
+
+
+def _getcap(stream: ClientStream, request: Request, args: Any) -> Row:
+    stream.getcap()
+    return {"cap": CAP.to_wire()}
+
+
+def _setvol(stream: ClientStream, request: Request, args: validate.SetvolArgs) -> Row:
+    stream.setvol(args.vol)
+    return {"stream": stream.number}
+
+
+def _start(stream: ClientStream, request: Request, args: Any) -> None:
+    stream.start(request.id)
+
+
+def _stop(stream: ClientStream, request: Request, args: Any) -> None:
+    stream.stop(request.id, drain=True)
+
+
+def _flush(stream: ClientStream, request: Request, args: Any) -> None:
+    stream.stop(request.id, drain=False)
+
+
+def _close(stream: ClientStream, request: Request, args: Any) -> None:
+    stream.close(request.id)
+
+
+_STREAM_METHODS: dict[str, Callable[[ClientStream, Request, Any], Row | None]] = {
+    "setpar": _setpar,
+    "getpar": _getpar,
+    "getcap": _getcap,
+    "setvol": _setvol,
+    "start": _start,
+    "stop": _stop,
+    "flush": _flush,
+    "close": _close,
+}

@@ -1,0 +1,368 @@
+"""One stream of one client: from `open` to the answer to `close`.
+
+Owns its state (audiod_protocol.states), the engine's stream while it is started
+and the requests that wait until the engine has let go of the last one.  The pump
+answers stop and flush of a started stream by itself; we hear of it as
+StreamStopped, then StreamReleased.  Either may come first: they travel on
+different rings.  Hence each start has a new id in the engine, and a release is a
+stop too.  Control thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from audiod_protocol.errors import Code, Fault, FaultError
+from audiod_protocol.events import Request
+from audiod_protocol.framing import pack_error, pack_notification, pack_response
+from audiod_protocol.negotiation import resolve
+from audiod_protocol.params import Mode, Par
+from audiod_protocol.states import Act, State, advance
+
+from audiod import core, log
+from audiod.core import Core
+from audiod.devices import Devices, gone, to_engine
+from audiod.engine import EndReason, EngineError, StreamFlag, StreamPar, StreamState
+from audiod.subdevice import SubMode
+
+if TYPE_CHECKING:
+    from audiod import engine
+
+WAITING_MAX = 64  # requests that wait for one stream's release; a client that waits for answers has one
+
+_STATES = {
+    StreamState.INIT: "priming",
+    StreamState.PRIMING: "priming",
+    StreamState.RUNNING: "running",
+    StreamState.DRAINING: "draining",
+    StreamState.ENDED: "ready",
+}
+
+
+class Runs(Protocol):
+    """Who knows which stream an id of the engine belongs to."""
+
+    def begin(self, stream: ClientStream) -> int: ...
+
+    def end(self, run: int) -> None: ...
+
+
+class ClientStream:
+    """A stream; `row` is what other clients see of it.
+
+    `send` queues bytes to the client, `retry` runs a request that had to wait.
+    """
+
+    def __init__(
+        self,
+        row: core.Stream,
+        conn: engine.Conn,
+        *,
+        devices: Devices,
+        known: Core,
+        runs: Runs,
+        retry: Callable[[Request], None],
+        removed: Callable[[ClientStream], None],
+    ) -> None:
+        self.row = row
+        self.conn = conn
+        self.state = State.READY
+        self.fault: Fault | None = None
+        self.closing: int | None = None  # id of the request that `close` answers
+        self.shutting: Fault | None = None  # the server ends, this is the reason
+        self._stopping: list[int] = []  # ids of stops that we answer, once it has stopped
+        self._devices = devices
+        self._core = known
+        self._runs = runs
+        self._retry = retry
+        self._removed = removed
+        self._run: engine.Stream | None = None
+        self._group = 0
+        self._holds = True
+        self._gone = False  # its connection is
+        self._waiting: deque[Request] = deque()
+        self._log = log.get(stream=row.id)
+        row.measure = self._measure
+        row.setvol = self.setvol_by_other
+        if row.link is not None:
+            self._group = known.group(row.uid, row.link)
+            devices.join_group(row.sub.device, self._group, 1)
+
+    @property
+    def number(self) -> int:
+        return self.row.number
+
+    @property
+    def run(self) -> int | None:
+        """The engine's id of the started stream."""
+        return None if self._run is None else self._run.id
+
+    @property
+    def started(self) -> bool:
+        """Whether it plays, records or drains: neither ready nor let go of."""
+        return self.state in (State.PRIMING, State.RUNNING, State.DRAINING)
+
+    @property
+    def releasing(self) -> bool:
+        """Stopped, the answer is out, but the engine has not let go of it yet."""
+        return self._run is not None and self.state is State.READY
+
+    # ---- requests; each raises FaultError when out of place ----
+
+    def must_wait(self, request: Request) -> bool:
+        """Keep a request that needs the engine to have let go; whether it was kept."""
+        if not self.releasing:
+            return False
+        if len(self._waiting) >= WAITING_MAX:
+            raise FaultError(
+                Fault(
+                    Code.EBUSY, f"{request.method}: more than {WAITING_MAX} requests wait", "wait for answers"
+                )
+            )
+        self._waiting.append(request)
+        return True
+
+    def setpar(self, asked: Par) -> Par:
+        self._allow(Act.SETPAR)
+        row = self.row
+        row.par = resolve(row.par, asked, self._devices.clock(row.sub.device), row.mode)
+        self._core.stream_changed(row)
+        return row.par
+
+    def getpar(self) -> Par:
+        self._allow(Act.GETPAR)
+        return self.row.par
+
+    def getcap(self) -> None:
+        self._allow(Act.GETCAP)
+
+    def setvol(self, vol: int) -> None:
+        """The client's own: the pump has applied it already if it knew the stream as started."""
+        self._allow(Act.SETVOL)
+        if self._run is not None:
+            self._run.setvol(vol)
+        self._core.set_volume(self.row, vol)
+
+    def setvol_by_other(self, vol: int) -> None:
+        """Another client's: ours is told."""
+        if self._run is not None:
+            self._run.setvol(vol)
+        if self._core.set_volume(self.row, vol) and self.started:
+            self.conn.send(pack_notification("onvol", [self.number, vol]))
+
+    def start(self, request: int) -> None:
+        """Start; the pump answers, then lets credit, onmove and data flow."""
+        state = advance(self.state, Act.START, self.number)
+        handle = self._devices.handle(self.row.sub.device)
+        ident = self._runs.begin(self)
+        run: engine.Stream | None = None
+        try:
+            run = handle.stream_new(ident, self._stream_par())
+            self.conn.start(run, self.number, pack_response(request, {"stream": self.number}))
+        except EngineError as error:
+            self._runs.end(ident)
+            if run is not None:
+                run.free()
+            raise FaultError(
+                Fault(
+                    Code.EIO,
+                    f"start: stream {self.number}: {error.strerror}",
+                    "open fewer streams or ask for a smaller appbufsz",
+                )
+            ) from error
+        self._run = run
+        self.state = state
+        if self.row.volume != 127:
+            self.conn.send(pack_notification("onvol", [self.number, self.row.volume]))
+        self._log.info("stream.start", conversion=self._core.conversion(self.row))
+        self._core.stream_changed(self.row)
+
+    def stop(self, request: int, *, drain: bool) -> None:
+        """A stop or flush that the pump did not answer itself.
+
+        Either it was sent before the pump knew the stream as started, or the
+        stream drains already and is to be cut short.  conn.stop minds the first
+        case and is without effect in the second.
+        """
+        self.state = advance(self.state, Act.STOP if drain else Act.FLUSH, self.number)
+        self._stopping.append(request)
+        self.conn.stop(self.number, drain=drain)
+        if not drain and self._run is not None:
+            self._run.stop(drain=False)
+        self._core.stream_changed(self.row)
+
+    def close(self, request: int) -> None:
+        """Close; the answer goes out once the engine has let go."""
+        self.state = advance(self.state, Act.CLOSE, self.number)
+        self.closing = request
+        if self._run is None:
+            self._finish()
+        elif self.state is State.CLOSING:
+            self.conn.stop(self.number, drain=True)
+
+    # ---- events of the engine ----
+
+    def playing(self) -> None:
+        self._core.stream_changed(self.row)
+
+    def stopped(self) -> None:
+        """It has stopped; the pump has answered the client's own stop or flush."""
+        if self.shutting is not None:
+            self.die(self.shutting)
+        elif self.started:
+            self.state = State.READY
+            self._log.info("stream.stop")
+        self._answer_stops()
+
+    def released(self) -> None:
+        """The engine has let go of it: what waited goes on."""
+        if self._run is None:
+            return
+        self.stopped()
+        self._runs.end(self._run.id)
+        self._run.free()
+        self._run = None
+        if self._gone:
+            self._let_go()
+        elif self.closing is not None:
+            self._finish()
+        else:
+            if self.state is State.DEAD:
+                self._let_go()
+            self._core.stream_changed(self.row)
+            while self._waiting and not self.releasing and not self._gone:
+                self._retry(self._waiting.popleft())
+
+    def ended(self, reason: EndReason) -> None:
+        """The engine ended it: an xrun under policy error, or its device."""
+        if reason is EndReason.XRUN:
+            fault = Fault(
+                Code.EPIPE,
+                f"stream {self.number} had an xrun and its policy is error",
+                "close it and open another; feed it sooner, or use policy ignore or sync",
+            )
+        else:
+            fault = gone(self._core.devices[self.row.sub.device])
+        self.die(fault)
+
+    def die(self, fault: Fault) -> None:
+        """It is dead for its client, who is told why; only `close` is left."""
+        if self.state in (State.DEAD, State.CLOSING) or self._gone:
+            return
+        self.shutting = None
+        self.state = advance(self.state, Act.DIE)
+        self.fault = fault
+        self._log.info("stream.dead", code=str(fault.code), reason=fault.message)
+        self._answer_stops(fault)
+        self.conn.send(pack_notification("onstate", [self.number, "closed", fault.to_wire()]))
+        self._core.stream_changed(self.row)
+        while self._waiting:
+            self._retry(self._waiting.popleft())
+        if self._run is None:
+            self._let_go()
+
+    def shut(self, fault: Fault) -> None:
+        """The server ends: play out what was written, then tell the client with `fault`."""
+        if not self.started or self._gone:
+            self.die(fault)
+            return
+        self.shutting = fault
+        self.conn.stop(self.number, drain=True)
+
+    def lose(self) -> None:
+        """Its connection is gone: the pump releases what was started."""
+        self._gone = True
+        self._waiting.clear()
+        self._core.remove(self.row)
+        if self._run is None:
+            self._let_go()
+
+    # ---- within ----
+
+    def _allow(self, act: Act) -> None:
+        advance(self.state, act, self.number)
+
+    def _answer_stops(self, fault: Fault | None = None) -> None:
+        for request in self._stopping:
+            answer = (
+                pack_response(request, {"stream": self.number})
+                if fault is None
+                else pack_error(request, fault)
+            )
+            self.conn.send(answer)
+        self._stopping.clear()
+
+    def _finish(self) -> None:
+        assert self.closing is not None
+        self._let_go()
+        self._core.remove(self.row)
+        self._log.info("stream.close")
+        self._removed(self)
+        self.conn.send(pack_response(self.closing, {"stream": self.number}))
+
+    def _let_go(self) -> None:
+        if not self._holds:
+            return
+        self._holds = False
+        if self._group:
+            self._devices.join_group(self.row.sub.device, self._group, -1)
+        self._devices.drop(self.row.sub.device)
+
+    def _stream_par(self) -> StreamPar:
+        row, par = self.row, self.row.par
+        enc, rate, appbufsz, xrun = par.enc, par.rate, par.appbufsz, par.xrun
+        assert enc is not None and rate is not None and appbufsz is not None and xrun is not None
+        sub = row.sub
+        device = self._core.devices[sub.device]
+        return StreamPar(
+            enc=to_engine(enc),
+            flags=flags(
+                row.mode, sub.mode, play=device.format.play, rec=device.format.rec, autovol=device.autovol
+            ),
+            rate=rate,
+            pchan=par.pchan or 0,
+            rchan=par.rchan or 0,
+            appbufsz=appbufsz,
+            xrun=xrun.number,
+            pmin=sub.pmin,
+            pmax=sub.pmax,
+            rmin=sub.rmin,
+            rmax=sub.rmax,
+            join=sub.join,
+            vol=row.volume,
+            maxvol=sub.maxvol,
+            group=self._group,
+            group_n=self._devices.members(sub.device, self._group) if self._group else 0,
+        )
+
+    def _measure(self) -> core.Measured | None:
+        if self._run is None or self.state in (State.READY, State.DEAD):
+            return None
+        stats = self._run.stats()
+        if Mode.PLAY in self.row.mode:
+            latency = stats.written - max(stats.position, 0) + stats.delay
+        else:
+            latency = stats.captured - stats.read + stats.delay
+        state = _STATES[stats.state]
+        if self.state in (State.DRAINING, State.CLOSING):
+            state = "draining"
+        return core.Measured(state, max(stats.position, 0), max(latency, 0), stats.xruns)
+
+
+def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -> StreamFlag:
+    """The engine's flags of a stream: a direction that is not offered exists, but is silent."""
+    out = StreamFlag(0)
+    if Mode.PLAY in mode:
+        out |= StreamFlag.PLAY
+        if SubMode.PLAY not in offered or not play:
+            out |= StreamFlag.NOPLAY
+    if Mode.REC in mode:
+        if SubMode.MON in offered and play:
+            out |= StreamFlag.MON
+        if SubMode.REC in offered and rec:
+            out |= StreamFlag.REC
+        if not out & (StreamFlag.REC | StreamFlag.MON):
+            out |= StreamFlag.REC | StreamFlag.NOREC
+    return out | StreamFlag.AUTOVOL if autovol else out

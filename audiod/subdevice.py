@@ -1,0 +1,50 @@
+"""Sub-device: the view of a device that programs open (`opt` in sndio).
+
+Owns the frozen value and the rule for its name.  Every stream belongs to one
+sub-device, which says what it may do and on which channels of the device.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+NAME_MAX = 11  # letters; sndio's wire has 12 bytes for it, with a NUL
+SUBDEVICES_MAX = 16  # sndiod's OPT_NMAX, the automatic ones included
+VOLUME_MAX = 127
+
+
+class SubMode(enum.Flag):
+    """What a sub-device offers: play, rec (what the device records), mon (what the device plays)."""
+
+    PLAY = 1
+    REC = 2
+    MON = 4
+
+    def __str__(self) -> str:
+        return ",".join(flag.name.lower() for flag in SubMode if flag in self and flag.name)
+
+
+@dataclass(frozen=True)
+class SubDevice:
+    """One sub-device; channel ranges are inclusive and count from 0."""
+
+    name: str
+    device: int
+    mode: SubMode = SubMode.PLAY | SubMode.REC
+    pmin: int = 0
+    pmax: int = 1
+    rmin: int = 0
+    rmax: int = 1
+    maxvol: int = VOLUME_MAX
+    join: bool = True
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with the name of a sub-device, or None."""
+    if len(name) > NAME_MAX:
+        return f"{name!r} has more than {NAME_MAX} letters"
+    if not re.fullmatch("[A-Za-z]+", name):
+        return f"{name!r}: only letters are allowed"
+    return None

@@ -1,0 +1,301 @@
+"""FakeEngine: the engine's handles as small classes, without C, threads or samples.
+
+Same methods as audiod.engine's Engine, Device, Stream and Conn.  What the pump
+and the device threads would do is done at once, or when the test says so; what
+they would tell the daemon waits in `events`.  `FakeConn.receive` is the pump's
+side of a socket: it answers stop and flush of a started stream, takes write,
+applies setvol and forwards the rest, as pump.c does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgpack
+
+from audiod.engine import (
+    CloseReason,
+    ConnClosed,
+    DeviceConf,
+    DeviceFailed,
+    DevicePar,
+    DeviceStarted,
+    DeviceStats,
+    DeviceStopped,
+    EndReason,
+    EngineError,
+    Event,
+    Message,
+    StreamEnded,
+    StreamPar,
+    StreamReleased,
+    StreamState,
+    StreamStats,
+    StreamStopped,
+    ThreadInfo,
+)
+
+
+class FakeEngine:
+    """The engine; `holding` makes stops wait for FakeConn.drained."""
+
+    def __init__(self, rt_prio: int = 0) -> None:
+        self.rt_prio = rt_prio
+        self.queue: deque[Event] = deque()
+        self.devices: list[FakeDevice] = []
+        self.conns: dict[int, FakeConn] = {}
+        self.streams: list[FakeStream] = []
+        self.refuse_device: EngineError | None = None
+        self.refuse_stream: EngineError | None = None
+        self.refuse_conn: EngineError | None = None
+        self.release_first = False  # StreamReleased overtakes StreamStopped
+        self.holding = False
+        self.closed = False
+        self.thread_list: list[ThreadInfo] = []
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def post(self, *events: Event) -> None:
+        self.queue.extend(events)
+        os.eventfd_write(self._fd, 1)
+
+    # ---- audiod.engine.Engine ----
+
+    def close(self) -> None:
+        assert all(device.closed for device in self.devices), "a device is still open"
+        if not self.closed:
+            self.closed = True
+            os.close(self._fd)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def events(self) -> Iterator[Event]:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+        while self.queue:
+            yield self.queue.popleft()
+
+    def threads(self) -> list[ThreadInfo]:
+        return self.thread_list
+
+    def device_open(self, ident: int, conf: DeviceConf) -> FakeDevice:
+        if self.refuse_device is not None:
+            raise self.refuse_device
+        device = FakeDevice(self, ident, conf)
+        self.devices.append(device)
+        return device
+
+    def conn_new(self, ident: int, fd: int) -> FakeConn:
+        if self.refuse_conn is not None:
+            raise self.refuse_conn
+        self.conns[ident] = conn = FakeConn(self, ident, fd)
+        return conn
+
+
+class FakeDevice:
+    def __init__(self, engine: FakeEngine, ident: int, conf: DeviceConf) -> None:
+        self.engine = engine
+        self.id = ident
+        self.conf = conf
+        self.par: DevicePar = conf.par
+        self.closed = False
+        self.running = False
+        self.gain = 1.0
+        self.groups: dict[int, int] = {}
+        self.started: list[FakeStream] = []
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
+        self._end()
+
+    def setgain(self, gain: float) -> None:
+        self.gain = gain
+
+    def setgroup(self, group: int, nmembers: int) -> None:
+        self.groups[group] = nmembers
+
+    def stats(self) -> DeviceStats:
+        return DeviceStats(0, 0, 0, 0, 0, 0, self.running, len(self.started))
+
+    def stream_new(self, ident: int, par: StreamPar) -> FakeStream:
+        assert not self.closed, "a stream of a closed device"
+        if self.engine.refuse_stream is not None:
+            raise self.engine.refuse_stream
+        stream = FakeStream(self, ident, par)
+        self.engine.streams.append(stream)
+        return stream
+
+    # ---- the test's side ----
+
+    def run(self) -> None:
+        """The first stream has joined: the clock runs."""
+        self.running = True
+        self.engine.post(DeviceStarted(self.id))
+
+    def rest(self) -> None:
+        """No stream is left and the buffer has run out."""
+        self.running = False
+        self.engine.post(DeviceStopped(self.id))
+
+    def fail(self, errno: int) -> None:
+        """Somebody pulled the plug."""
+        self.running = False
+        self._end()
+        self.engine.post(DeviceFailed(self.id, errno))
+
+    def _end(self) -> None:
+        for stream in list(self.started):
+            stream.conn.let_go(stream.number)
+            self.engine.post(StreamEnded(stream.id, EndReason.DEVICE), StreamReleased(stream.id))
+
+
+class FakeStream:
+    conn: FakeConn
+    number: int
+
+    def __init__(self, device: FakeDevice, ident: int, par: StreamPar) -> None:
+        self.device = device
+        self.id = ident
+        self.par = par
+        self.vol = par.vol
+        self.freed = False
+        self.state = StreamState.INIT
+        self.flushed = False
+        self.position = 0
+        self.written = 0
+
+    def free(self) -> None:
+        assert not self.freed, "freed twice"
+        assert self not in self.device.started, "freed while it runs"
+        self.freed = True
+
+    def setvol(self, vol: int) -> None:
+        assert not self.freed
+        self.vol = vol
+
+    def stop(self, *, drain: bool = True) -> None:
+        assert not drain, "the daemon cuts short, it does not drain by this"
+        self.flushed = True
+        if self.number in self.conn.slots:
+            self.conn.drained(self.number)
+
+    def stats(self) -> StreamStats:
+        assert not self.freed
+        return StreamStats(self.position, 0, self.written, 0, 0, 0, 0, 0, self.state, self.vol, False, 0)
+
+
+@dataclass
+class Slot:
+    """One stream number, as the pump has it."""
+
+    stream: FakeStream
+    draining: bool = False
+    drained: bool = True
+    answer: bytes = b""
+
+
+@dataclass
+class FakeConn:
+    engine: FakeEngine
+    id: int
+    fd: int
+    sent: list[object] = field(default_factory=list)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    closing: bool = False
+    freed: bool = False
+
+    # ---- audiod.engine.Conn ----
+
+    def send(self, data: bytes) -> None:
+        assert not self.freed
+        if self.fd < 0:
+            return  # what is sent to a closed connection is dropped
+        self.sent.append(msgpack.unpackb(data))
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # `sent` has it all
+            os.write(self.fd, data)
+
+    def start(self, stream: FakeStream, number: int, answer: bytes) -> None:
+        assert number not in self.slots, "started twice"
+        stream.conn, stream.number = self, number
+        stream.state = StreamState.PRIMING
+        stream.device.started.append(stream)
+        self.slots[number] = Slot(stream)
+        self.send(answer)
+
+    def stop(self, number: int, *, drain: bool, answer: bytes = b"") -> None:
+        assert len(answer) <= 64, "longer than pump.c's ANSWER_MAX"
+        slot = self.slots.get(number)
+        if slot is None or slot.draining:
+            return
+        slot.draining, slot.drained, slot.answer = True, drain, answer
+        slot.stream.state = StreamState.DRAINING
+        if not self.engine.holding or not drain:
+            self.drained(number)
+
+    def close(self, *, flush: bool = True) -> None:
+        assert not self.freed
+        if not self.closing:
+            self.closing = True
+            self.vanish(CloseReason.SELF)
+
+    def free(self) -> None:
+        assert not self.freed
+        self.freed = True
+
+    # ---- the test's side: the pump and the client ----
+
+    def receive(self, data: bytes) -> None:
+        """A message of the client."""
+        kind, *rest = msgpack.unpackb(data)
+        if kind == 0 and self._answers(*rest):
+            return
+        self.engine.post(Message(self.id, data))
+
+    def _answers(self, ident: int, method: str, params: list[dict[str, int]]) -> bool:
+        args = params[0] if params and isinstance(params[0], dict) else {}
+        slot = self.slots.get(args.get("stream", -1))
+        if slot is None or slot.draining:
+            return False
+        if method in ("stop", "flush") and len(args) == 1:
+            answer = msgpack.packb([1, ident, None, {"stream": args["stream"]}])
+            self.stop(args["stream"], drain=method == "stop", answer=answer)
+            return True
+        if method == "close":
+            self.stop(args["stream"], drain=True)
+        elif method == "setvol" and 0 <= args.get("vol", -1) <= 127:
+            slot.stream.setvol(args["vol"])
+        return False
+
+    def drained(self, number: int) -> None:
+        """What was written has been played: the stop is answered."""
+        slot = self.slots[number]
+        if slot.answer:
+            self.send(slot.answer)
+        self.let_go(number)
+        events: list[Event] = [StreamStopped(slot.stream.id, slot.drained), StreamReleased(slot.stream.id)]
+        self.engine.post(*(reversed(events) if self.engine.release_first else events))
+
+    def let_go(self, number: int) -> None:
+        slot = self.slots.pop(number)
+        slot.stream.state = StreamState.ENDED
+        slot.stream.device.started.remove(slot.stream)
+
+    def end_xrun(self, number: int) -> None:
+        """The engine ends a stream whose policy is error."""
+        stream = self.slots[number].stream
+        self.let_go(number)
+        self.engine.post(StreamEnded(stream.id, EndReason.XRUN), StreamReleased(stream.id))
+
+    def vanish(self, reason: CloseReason = CloseReason.EOF, errno: int = 0) -> None:
+        """The socket is closed; streams that ran are let go."""
+        os.close(self.fd)
+        self.fd = -1
+        runs = [slot.stream.id for slot in self.slots.values()]
+        for number in list(self.slots):
+            self.let_go(number)
+        self.engine.post(ConnClosed(self.id, reason, errno), *(StreamReleased(run) for run in runs))

@@ -1,0 +1,128 @@
+"""A daemon without tasks for tests: Dispatch over FakeEngine, and clients of it.
+
+Everything happens when the test calls it, in the order it calls it; `settle`
+lets the daemon take what waits.  Clients speak real MessagePack-RPC.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from typing import Any
+
+import msgpack
+from fakes import FakeConn, FakeDevice, FakeEngine
+
+from audiod import config, options, realtime
+from audiod.dispatch import Dispatch
+from audiod.listener import Peer
+
+LIMITS = realtime.Limits(rtprio=0, privileged=False, rt_runtime=None)
+ME = Peer(1000, 1000, 4321, frozenset({1000}))
+
+
+class Refused(Exception):
+    """An error answer: `code` and the whole map."""
+
+    def __init__(self, fault: dict[str, str]) -> None:
+        super().__init__(f"{fault['code']}: {fault['message']} ({fault['hint']})")
+        assert fault["message"] and fault["hint"], "an error says what and what to do"
+        self.code = fault["code"]
+        self.message = fault["message"]
+
+
+class House:
+    """The daemon; `now` is its clock in seconds."""
+
+    def __init__(self, line: str = "-f null") -> None:
+        self.engine = FakeEngine()
+        self.now = 100.0
+        conf = config.resolve(options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)
+        self.dispatch = Dispatch(self.engine, conf, limits=LIMITS, clock=lambda: self.now)  # type: ignore[arg-type]
+        self._others: list[socket.socket] = []
+
+    def connect(self, peer: Peer = ME, *, hello: bool = True, name: str = "test") -> Client:
+        ours, theirs = socket.socketpair()
+        self._others.append(theirs)
+        before = set(self.engine.conns)
+        self.dispatch.accept(ours, peer)
+        (ident,) = set(self.engine.conns) - before
+        client = Client(self, self.engine.conns[ident])
+        if hello:
+            client.call("hello", version=1, client=name)
+        return client
+
+    def settle(self) -> None:
+        """The daemon takes every event that waits, and those that follow."""
+        for event in self.engine.events():
+            self.dispatch.take(event)
+
+    @property
+    def device(self) -> FakeDevice:
+        """The device that was opened last."""
+        return self.engine.devices[-1]
+
+    def close(self) -> None:
+        self.dispatch.close_sessions()
+        self.settle()
+        for device in self.engine.devices:
+            if device.running:
+                device.rest()
+        self.settle()
+        self.dispatch.close()
+        for other in self._others:
+            other.close()
+        assert not self.dispatch.sessions
+        assert not self.dispatch.sounding
+        assert not self.dispatch.core.streams
+        assert all(stream.freed for stream in self.engine.streams), "an engine stream was not freed"
+        assert all(conn.freed for conn in self.engine.conns.values()), "a conn was not freed"
+
+
+class Client:
+    """One connection, seen from the client."""
+
+    def __init__(self, house: House, conn: FakeConn) -> None:
+        self.house = house
+        self.conn = conn
+        self._ids = itertools.count()
+
+    def send(self, method: str, **args: object) -> int:
+        """Send a request; nobody takes it yet."""
+        ident = next(self._ids)
+        self.conn.receive(msgpack.packb([0, ident, method, [args]]))
+        return ident
+
+    def answer(self, ident: int) -> Any:
+        """The result of a request, Refused, or None if it is not answered."""
+        found = [m for m in self.conn.sent if isinstance(m, list) and m[0] == 1 and m[1] == ident]
+        assert len(found) <= 1, "answered twice"
+        if not found:
+            return None
+        if found[0][2] is not None:
+            raise Refused(found[0][2])
+        return found[0][3]
+
+    def call(self, method: str, **args: object) -> Any:
+        ident = self.send(method, **args)
+        self.house.settle()
+        return self.answer(ident)
+
+    def notify(self, method: str, *params: object) -> None:
+        self.conn.receive(msgpack.packb([2, method, list(params)]))
+        self.house.settle()
+
+    def told(self, method: str) -> list[list[Any]]:
+        """Parameters of the notifications of this name so far."""
+        return [m[2] for m in self.conn.sent if isinstance(m, list) and m[0] == 2 and m[1] == method]
+
+    def open(self, mode: str = "play", *, start: bool = False, **args: object) -> int:
+        number: int = self.call("open", mode=mode, **args)["stream"]
+        if start:
+            self.call("start", stream=number)
+        return number
+
+    def vanish(self) -> None:
+        """The program dies."""
+        self.conn.vanish()
+        self.house.settle()

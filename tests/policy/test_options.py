@@ -1,0 +1,243 @@
+"""options.py and config.py: sndiod's letters, their order, defaults and refusals."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from audiod_protocol.params import Enc
+
+from audiod import config, options
+from audiod.config import resolve, sizes
+from audiod.errors import StartError, UsageError
+from audiod.subdevice import SubDevice, SubMode
+
+BOTH = SubMode.PLAY | SubMode.REC
+
+
+def parse(line: str) -> options.Options:
+    return options.parse(line.split())
+
+
+def conf(line: str, env: dict[str, str] | None = None, euid: int = 1000) -> config.Config:
+    return resolve(parse(line), {"XDG_RUNTIME_DIR": "/run/user/1000"} if env is None else env, euid)
+
+
+# ---- order ----
+
+TABLE = [
+    # sndiod.8: nothing at all
+    ("", ["null"], [("default", 0, 0, 1), ("0", 0, 0, 1)]),
+    # the manual's own example: default on 0:1, rear on 2:3
+    ("-s default -c 2:3 -s rear", ["null"], [("default", 0, 0, 1), ("rear", 0, 2, 3), ("0", 0, 0, 1)]),
+    # letters count for what follows; default, made at the end, has them all
+    ("-f null -s front -c 2:3", ["null"], [("front", 0, 0, 1), ("default", 0, 2, 3), ("0", 0, 2, 3)]),
+    # -s belongs to the last -f, default to the first device
+    (
+        "-f null -f loopback -s loop",
+        ["null", "loopback"],
+        [("loop", 1, 0, 1), ("default", 0, 0, 1), ("0", 0, 0, 1), ("1", 1, 0, 1)],
+    ),
+    # where default stands, it is the pattern of the anonymous ones
+    (
+        "-f null -f loopback -c 0:3 -s default",
+        ["null", "loopback"],
+        [("default", 1, 0, 3), ("0", 0, 0, 3), ("1", 1, 0, 3)],
+    ),
+    # a device named twice is one; -s goes to it again
+    (
+        "-f null -s a -f loopback -f null -s b",
+        ["null", "loopback"],
+        [("a", 0, 0, 1), ("b", 0, 0, 1), ("default", 0, 0, 1), ("0", 0, 0, 1), ("1", 1, 0, 1)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "devices", "subs"), TABLE)
+def test_order(line: str, devices: list[str], subs: list[tuple[str, int, int, int]]) -> None:
+    read = parse(line)
+    assert [device.text for device in read.devices] == devices
+    assert [(sub.name, sub.device, sub.pmin, sub.pmax) for sub in read.subdevices] == subs
+
+
+def test_letters_of_a_device_count_for_the_next_one_only() -> None:
+    first, second = parse("-a on -w on -e s24le3 -f null -a off -w off -e s16 -f loopback").devices
+    assert (first.hold, first.autovol, first.enc) == (True, True, Enc.parse("s24le3"))
+    assert (second.hold, second.autovol, second.enc) == (False, False, Enc.parse("s16"))
+
+
+def test_letters_of_a_subdevice() -> None:
+    read = parse("-c 2:3 -C 4:5 -j off -m play,mon -v 65 -s rear -m rec -v 127 -j on -s other")
+    rear, other = read.subdevices[:2]
+    assert rear == SubDevice("rear", 0, SubMode.PLAY | SubMode.MON, 2, 3, 4, 5, 65, False)
+    assert other == SubDevice("other", 0, SubMode.REC, 2, 3, 4, 5, 127, True)
+
+
+def test_defaults() -> None:
+    read = parse("")
+    assert read.subdevices[0] == SubDevice("default", 0, BOTH, 0, 1, 0, 1, 127, True)
+    assert read.defaulted
+    assert not parse("-f null").defaulted
+    device = conf("").devices[0]
+    assert (device.format.rate, device.format.round, device.format.bufsz) == (48000, 480, 1920)
+    assert device.format.enc == Enc.parse("s16")
+    assert not device.hold
+
+
+def test_rate_block_and_buffer_are_global_and_the_last_one_wins() -> None:
+    """As in sndio's HEAD: they count for devices named before them too."""
+    both = conf("-r 44100 -f null -f loopback -r 96000 -z 960").devices
+    assert [(d.format.rate, d.format.round, d.format.bufsz) for d in both] == [(96000, 960, 3840)] * 2
+
+
+@pytest.mark.parametrize(
+    ("block", "buffer", "result"),
+    [
+        (None, None, (480, 1920)),
+        (960, None, (960, 3840)),  # only -z: four blocks (sndiod: two)
+        (None, 1920, (480, 1920)),  # only -b: a quarter
+        (None, 4, (1, 4)),
+        (480, 7680, (480, 7680)),
+        (480, 1000, (480, 960)),  # to whole blocks
+        (480, 10, (480, 960)),  # at least two
+    ],
+)
+def test_sizes(block: int | None, buffer: int | None, result: tuple[int, int]) -> None:
+    assert sizes(block, buffer) == result
+
+
+def test_keys_of_the_spec_win() -> None:
+    device = conf("-r 96000 -e s24 -f null?rate=44100&enc=s32le&round=441&play=8&rec=0").devices[0]
+    fmt = device.format
+    assert (fmt.rate, fmt.round, fmt.bufsz, fmt.play, fmt.rec) == (44100, 441, 1764, 8, 0)
+    assert str(fmt.enc) == "s32le"
+    assert fmt.mode == "play"
+
+
+def test_channels_reach_as_far_as_the_subdevices() -> None:
+    fmt = conf("-f null -s a -c 4:5 -C 0:2 -s b").devices[0].format
+    assert (fmt.play, fmt.rec) == (6, 3)
+    assert conf("-m mon -f null").devices[0].format.mode == "play"
+    assert conf("-m rec -f null").devices[0].format.mode == "rec"
+    assert conf("-f file:/tmp/x.wav").devices[0].format.mode == "play"
+    assert conf("-f file:/tmp/x.wav?rec=/tmp/y.wav").devices[0].format.mode == "play,rec"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-F null", "-F is not there yet"),
+        ("-q rmidi/0", "-q is not there yet"),
+        ("-Q rmidi/0", "-Q is not there yet"),
+        ("-L -", "-L is not there yet"),
+        ("-t slave", "-t slave is not there yet"),
+        ("--config x", "--config is not there yet"),
+        ("-t on", "off or slave"),
+        ("-x 1", "-x"),
+        ("-c", "-c"),
+        ("-c 1", "min:max"),
+        ("-c 3:2", "bad channel range"),
+        ("-c 0:64", "bad channel range"),
+        ("-C -1:2", "bad channel range"),
+        ("-a yes", "on or off"),
+        ("-j 1", "on or off"),
+        ("-w", "-w"),
+        ("-m foo", "bad mode"),
+        ("-m midi", "no mode"),
+        ("-m play,", "bad mode"),
+        ("-v 128", "0..127"),
+        ("-v x", "0..127"),
+        ("-r 3999", "4000..192000"),
+        ("-r 192001", "4000..192000"),
+        ("-z 0", "1..32767"),
+        ("-b 3", "4..192000"),
+        ("-U 16", "0..15"),
+        ("-e s33", "bits must be"),
+        ("-e x", "encoding"),
+        ("-s twelveletter", "more than 11"),
+        ("-s r2", "only letters"),
+        ("-s a -s a", "already defined"),
+        ("-f alsa:hw:0", "not there yet"),
+        ("-f rsnd/0", "not there yet"),
+        ("-f nul", "did you mean null"),
+        ("file.wav", "unexpected argument"),
+        ("--demo a b", "unexpected argument"),
+        ("--log-level loud", "debug, info"),
+        ("--nonsense", "--nonsense"),
+        ("-m rec -f file:/tmp/x.wav", "neither plays nor records"),
+    ],
+)
+def test_refusals_are_one_line(line: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        conf(line)
+    text = refused.value.line()
+    assert words in text
+    assert "\n" not in text
+    assert refused.value.exit_code == 2
+
+
+def test_what_is_tolerated() -> None:
+    parse("-t off -m play,rec,midi -d -d")
+
+
+def test_too_many() -> None:
+    names = "abcdefghijklmno"
+    parse(" ".join(f"-s {c}" for c in names[:14]))  # default and 0 make sixteen
+    with pytest.raises(UsageError, match="more than 16 sub-devices"):
+        parse(" ".join(f"-s {c}" for c in names))
+    with pytest.raises(UsageError, match="more than 16 devices"):
+        parse(" ".join(f"-f null?rate={8000 + n}" for n in range(17)))
+
+
+def test_flags() -> None:
+    read = parse("--demo out.wav --no-realtime --check -d")
+    assert (read.demo, read.demo_file, read.realtime, read.check) == (True, "out.wav", False, True)
+    assert read.log_level == "debug"
+    assert parse("-d --log-level error").log_level == "error"
+    assert parse("-h").help and parse("--help").help and parse("--version").version
+
+
+# ---- paths ----
+
+
+def test_paths() -> None:
+    assert conf("").listen.path == Path("/run/user/1000/audiod/audiod.sock")
+    assert conf("").listen.dir_mode == 0o700
+    assert conf("-U 3").listen.path.name == "audiod-3.sock"
+    assert conf("", env={}).listen.path == Path("/tmp/audiod-1000/audiod.sock")
+    assert conf("", env={"XDG_RUNTIME_DIR": "relative"}).listen.path.parent == Path("/tmp/audiod-1000")
+    root = conf("", euid=0).listen
+    assert (root.path, root.dir_mode, root.group) == (Path("/run/audiod/audiod.sock"), 0o755, True)
+    assert conf("--socket /x/y.sock").listen == config.Listen(Path("/x/y.sock"), None, group=False)
+
+
+def listen_in(directory: Path, mode: int | None = 0o700) -> config.Listen:
+    return config.Listen(directory / "s", mode, group=False)
+
+
+def test_the_directory_is_made_and_used_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        config.make_directory(listen_in(tmp_path / "d"), os.geteuid())
+        assert (tmp_path / "d").stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_directory_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    euid = os.geteuid()
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(mine)
+    with pytest.raises(StartError, match="not a directory"):
+        config.make_directory(listen_in(tmp_path / "link"), euid)
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="not a directory"):
+        config.make_directory(listen_in(tmp_path / "file"), euid)
+    with pytest.raises(StartError, match="belongs to user"):
+        config.make_directory(listen_in(mine), euid + 1)
+    mine.chmod(0o770)
+    with pytest.raises(StartError, match="lets others in"):
+        config.make_directory(listen_in(mine), euid)
+    with pytest.raises(StartError, match="no such directory"):
+        config.make_directory(listen_in(tmp_path / "none", None), euid)
+    with pytest.raises(StartError, match="No such file"):
+        config.make_directory(listen_in(tmp_path / "none" / "d"), euid)
