@@ -389,8 +389,8 @@ dev_record(device *d, int64_t nblocks, int nstreams, int flags)
 	atomic_store_explicit(&d->ncyc, n + 1, memory_order_release);
 }
 
-/* one block of every attached stream; returns 1 if one that plays is attached */
-static int
+/* one block of every attached stream */
+static void
 dev_mix(device *d)
 {
 	int nplay = 0, changed = 0;
@@ -430,17 +430,16 @@ dev_mix(device *d)
 	}
 	if (changed)
 		dev_count(d);
-	return nplay > 0;
 }
 
 static int
 dev_cycle(device *d, int64_t due, int64_t nblocks)
 {
-	int plays, rc, n;
+	int rc, n;
 
 	d->due_ns = due;
 	d->nlate = 0;
-	d->mix32_used = d->mix64_used = d->inexact = d->copied = 0;
+	d->mix32_used = d->mix64_used = d->inexact = d->copied = d->plays = 0;
 	d->rec32_valid = d->rec64_valid = d->mon32_valid = 0;
 	if (d->par.rchan) {
 		rc = d->drv->read(d->drvh, d->rblock);
@@ -452,15 +451,15 @@ dev_cycle(device *d, int64_t due, int64_t nblocks)
 	dev_admit(d);
 	n = atomic_load_explicit(&d->nattached, memory_order_relaxed);
 	atomic_fetch_add_explicit(&d->position, d->par.round, memory_order_relaxed);
-	plays = dev_mix(d);
+	dev_mix(d);
 	if (d->par.pchan) {
 		if (d->copied)
 			atomic_fetch_add_explicit(&d->nbypassed, 1, memory_order_relaxed);
-		else if (plays)
+		else if (d->plays)
 			dev_encode(d);
 		if (d->nmons > 0)
 			mon_put(d, d->mix64_used ? 64 : d->mix32_used ? 32 : 0);
-		rc = d->drv->write(d->drvh, plays ? d->pblock : NULL);
+		rc = d->drv->write(d->drvh, d->plays ? d->pblock : NULL);
 		if (rc < 0)
 			return rc;
 	}

@@ -225,6 +225,7 @@ struct device {
 	uint8_t *pblock, *rblock;	/* one block in the device's encoding */
 	void *in, *out;			/* scratch of a stream: input and output of its resampler, decoded */
 	size_t in_size, out_size;
+	int plays;			/* this block is part of what some stream plays */
 	int copied;			/* pblock is a stream's own bytes */
 };
 

@@ -397,6 +397,7 @@ play_mix(stream *s, uint32_t n, uint32_t need)
 	uint32_t round = d->par.round;
 	const void *src = d->in;
 
+	d->plays = 1;
 	play_decode(s, n, need - n);
 	if (s->prs) {
 		resamp_run(s->prs, d->in, need, d->out, round);
@@ -425,7 +426,7 @@ play_copy(stream *s, uint32_t n, uint32_t need)
 {
 	device *d = s->dev;
 
-	d->copied = 1;
+	d->copied = d->plays = 1;
 	fring_get(s->play, d->pblock, n);
 	if (n < need)
 		enc_silence(&d->par.enc, d->pblock + (size_t)n * d->pframe,
@@ -554,6 +555,7 @@ cycle_flush(stream *s)
 int
 stream_cycle(stream *s, int bypass)
 {
+	device *d = s->dev;
 	int stop = atomic_load_explicit(&s->stop, memory_order_acquire);
 	int hears = s->dpos >= 0;		/* its first frame has been played: records */
 	uint32_t need = 0, have = 0, n = 0;
@@ -584,6 +586,7 @@ stream_cycle(stream *s, int bypass)
 		s->inxrun = 0;
 		s->stalled = 0;
 	} else {
+		d->plays |= s->play != NULL;	/* the gap is part of what it plays */
 		note_xrun(s, short_play ? XRUN_PLAY : XRUN_REC, short_play ? need - have : n);
 		if (s->par.xrun == 2)
 			return -1;
