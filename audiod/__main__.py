@@ -50,7 +50,7 @@ def _serve(conf: config.Config) -> int:
     from audiod.engine import EngineError
 
     try:
-        trio.run(server.run, conf, strict_exception_groups=False)
+        trio.run(server.run, conf)
     except EngineError as error:
         print(f"audiod: the engine cannot start: {error.strerror}", file=sys.stderr)
         return 1

@@ -11,8 +11,8 @@ from __future__ import annotations
 import grp
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -166,13 +166,16 @@ def _audio_gid() -> int | None:
         return None
 
 
+class _Announce:
+    """Says on standard output, once, that the server listens: scripts wait for this line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def started(self, value: object = None) -> None:
+        print(f"ready on {self.path}; in another terminal: audioctl play FILE", flush=True)
+
+
 async def run(config: Config) -> None:
-    """Serve until a signal ends it; says on standard output where."""
-    server = Server(config)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.serve)
-        print(
-            f"ready on {config.listen.path}; in another terminal: audioctl play FILE",
-            flush=True,
-            file=sys.stdout,
-        )
+    """Serve until a signal ends it.  Raises StartError or EngineError if it cannot start."""
+    await Server(config).serve(task_status=_Announce(config.listen.path))
