@@ -120,7 +120,7 @@ def _int(value: object) -> bool:
 
 _KINDS: Final[dict[str, Callable[[Any], bool]]] = {
     "stream": lambda v: type(v) is int and 0 <= v < NSTREAMS,
-    "samples": lambda v: isinstance(v, bytes | bytearray | memoryview) and len(v) <= WRITE_MAX,
+    "samples": lambda v: isinstance(v, bytes | bytearray | memoryview) and memoryview(v).nbytes <= WRITE_MAX,
     "frames": lambda v: type(v) is int and 0 <= v < 2**32,
     "int": _int,
     "vol": lambda v: type(v) is int and 0 <= v <= VOL_MAX,

@@ -192,9 +192,6 @@ class Par:
         else:
             new.setdefault("bps", SIO_BPS(asked.bits))
             new.setdefault("flt", False)
-            if self.flt and not new["flt"]:
-                new.setdefault("sig", True)
-                new.setdefault("msb", False)
         par = replace(self, **new)
         _ = par.enc  # an encoding that does not exist raises here
         return par

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
 import pytest
 from audiod_protocol import (
     ID_MAX,
     NEED_DATA,
     NOTIFICATIONS,
+    WRITE_MAX,
     BadRequest,
     Breach,
     Connection,
@@ -88,8 +90,6 @@ def test_ids_come_round_and_pass_those_that_wait() -> None:
 
 @pytest.mark.parametrize("params", [[1], [{}, {}], [[]], {}, "x", None, [{b"\xff": 1}]])
 def test_arguments_by_position_are_answered_not_punished(params: Any) -> None:
-    import msgpack
-
     wire = Connection("server")
     event = wire.decode(msgpack.packb([0, 9, "open", params]))
     assert isinstance(event, BadRequest)
@@ -99,16 +99,12 @@ def test_arguments_by_position_are_answered_not_punished(params: Any) -> None:
 
 
 def test_no_arguments_two_ways() -> None:
-    import msgpack
-
     wire = Connection("server")
     assert wire.decode(msgpack.packb([0, 9, "devices", []])) == Request(9, "devices", {})
     assert wire.decode(msgpack.packb([0, 9, "devices", [{}]])) == Request(9, "devices", {})
 
 
 def test_names_as_bin_deep_inside() -> None:
-    import msgpack
-
     args = {b"par": {b"enc": b"s16le", "list": [b"a", {b"b": b"c"}]}, "raw": b"\xff"}
     event = Connection("server").decode(msgpack.packb([0, 1, b"setpar", [args]]))
     assert event == Request(1, "setpar", {"par": {"enc": "s16le", "list": ["a", {"b": "c"}]}, "raw": b"\xff"})
@@ -140,12 +136,21 @@ def test_each_side_sends_its_own() -> None:
 
 
 def test_a_later_server_may_say_more_a_client_may_not() -> None:
-    import msgpack
-
     more = Connection("client").decode(msgpack.packb([2, "credit", [0, 5, "why"]]))
     assert more == Notification("credit", [0, 5, "why"])
     with pytest.raises(RemoteProtocolError, match="3 parameters"):
         Connection("server").decode(msgpack.packb([2, "write", [0, b"ab", 1]]))
+
+
+def test_samples_are_counted_in_bytes_by_both_sides() -> None:
+    client = Connection("client")
+    client.decode(msgpack.packb([2, "data", [0, bytes(WRITE_MAX)]]))
+    with pytest.raises(RemoteProtocolError, match="its samples"):
+        client.decode(msgpack.packb([2, "data", [0, bytes(WRITE_MAX + 1)]]))
+    wide = memoryview(bytearray(WRITE_MAX + 8)).cast("d")
+    with pytest.raises(LocalProtocolError):
+        client.send_notification("write", [0, wide])
+    assert client.send_notification("write", [0, wide[:-1]])[-4:] == bytes(4)
 
 
 @pytest.mark.parametrize(
