@@ -132,8 +132,8 @@ class Dispatch:
                 self._of(run, ClientStream.stopped)
             case eng.StreamReleased(run):
                 self._of(run, ClientStream.released)
-            case eng.StreamEnded(run, reason):
-                self._of(run, lambda stream: stream.ended(reason))
+            case eng.StreamEnded(run, reason, request):
+                self._of(run, lambda stream: stream.ended(reason, request))
             case eng.Playing(run, _):
                 self._of(run, ClientStream.playing)
             case eng.Xrun():
@@ -241,6 +241,7 @@ class Dispatch:
         """Let no one in, play out what was written, tell every stream that the server ends."""
         self.ending = True
         for session in list(self.sessions.values()):
+            session.ending = SHUTDOWN
             for stream in list(session.streams.values()):
                 stream.shut(SHUTDOWN)
 
@@ -251,7 +252,7 @@ class Dispatch:
             for stream in list(session.streams.values()):
                 stream.die(SHUTDOWN)
             if not session.closing:
-                session.close()
+                session.dismiss(SHUTDOWN)
 
     def close(self) -> None:
         """Close devices, which finishes files, and the engine."""

@@ -235,8 +235,13 @@ class ClientStream:
             while self._waiting and not self.releasing and not self._gone:
                 self._retry(self._waiting.popleft())
 
-    def ended(self, reason: EndReason) -> None:
-        """The engine ended it: an xrun under policy error, or its device."""
+    def ended(self, reason: EndReason, request: int | None = None) -> None:
+        """The engine ended it: an xrun under policy error, or its device.
+
+        `request` is a stop or flush that the pump had taken and now leaves to us.
+        """
+        if request is not None:
+            self._stopping.append(request)
         if reason is EndReason.XRUN:
             fault = Fault(
                 Code.EPIPE,

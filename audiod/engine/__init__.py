@@ -306,8 +306,11 @@ class Xrun:
 
 @dataclass(frozen=True)
 class StreamEnded:
+    """Ended by the engine; `request` is the id of a stop or flush that it leaves without an answer."""
+
     stream: int
     reason: EndReason
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -442,7 +445,7 @@ class Engine:
         if kind == lib.EV_XRUN:
             return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
         if kind == lib.EV_ERROR:
-            return StreamEnded(ev.id, EndReason(ev.err))
+            return StreamEnded(ev.id, EndReason(ev.err), None if ev.a < 0 else ev.a)
         if kind == lib.EV_DEV_STARTED:
             return DeviceStarted(ev.id)
         if kind == lib.EV_DEV_STOPPED:

@@ -24,7 +24,7 @@ typedef struct conn conn;
 #define EV_RELEASED	5	/* id stream; device and pump have let go of it: it may be freed */
 #define EV_PLAYING	6	/* id stream; its first frame was mixed; a: device frame */
 #define EV_XRUN		7	/* id stream (0: the device's own, then dev); see struct event */
-#define EV_ERROR	8	/* id stream; ended by the engine: err ENDED_*; pump has let go of it; release follows */
+#define EV_ERROR	8	/* id stream; ended by the engine: err ENDED_*; pump has let go of it; release follows; a: id of the stop request that is now without answer, or -1 */
 #define EV_DEV_STARTED	9	/* id device; its clock runs */
 #define EV_DEV_STOPPED	10	/* id device; no stream left, clock stopped */
 #define EV_DEV_FAILED	11	/* id device; err: errno; its clock has stopped for good, close it */

@@ -275,6 +275,7 @@ take_request(struct pump *p, struct conn *c, uint64_t id, struct rd r)	/* at its
 		if (id >> 32 || !rd_stream(&r, 1, &number, NULL) || c->slots[number].state != SLOT_RUN)
 			return 0;
 		slot_stop(p, c, (uint32_t)number, !flush, answer, stop_answer(answer, id, number));
+		c->slots[number].request = (int64_t)id;
 		return 1;
 	}
 	if (rd_name(&r, "close")) {

@@ -27,6 +27,7 @@ struct slot {				/* one stream number of the client */
 	enum slot_state state;
 	int drained;			/* stop was a drain */
 	int begun;			/* has been seen to play */
+	int64_t request;		/* id of the stop that the answer is for, -1 none */
 	uint32_t answer_len;
 	uint8_t answer[ANSWER_MAX];	/* sent when it has stopped */
 };

@@ -85,7 +85,7 @@ struct stream {
 	struct cmap pmap, rmap, mmap;
 	struct resamp *prs, *rrs;	/* NULL at equal rates */
 	struct fring *play, *rec;	/* NULL if absent; producer/consumer: pump (or control) and device thread */
-	uint8_t silence[8];		/* one sample of silence */
+	int64_t delay_ns;		/* of the resampler of what it plays */
 
 	/* anyone, atomically */
 	_Atomic int stop;		/* STOP_*, by pump or control */
@@ -112,7 +112,6 @@ struct stream {
 	int phase;			/* STREAM_* */
 	int attached;			/* contributes, RUNNING or DRAINING */
 	int64_t dpos;			/* device frames heard; starts at -bufsz */
-	int64_t reported;		/* last position published */
 	int64_t tail;			/* draining: silent input frames that the resampler still takes */
 	int64_t rdrop;			/* recorded frames to drop: delay of resamplers */
 	int inxrun;			/* within a pause */
@@ -132,6 +131,7 @@ struct stream {
 	uint32_t number;
 	int64_t granted, received;	/* frames of credit given and used */
 	int64_t moved;			/* position told */
+	int told;			/* a position has been told */
 	uint32_t ticks_seen, notes_seen;
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
 };

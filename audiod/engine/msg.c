@@ -86,7 +86,7 @@ scan_next(struct scan *s, const uint8_t *buf, size_t len)
 		if (rc < 0)
 			return -PROTO_FORMAT;
 		if (rc == 0)
-			return s->off + 16 > MSG_MAX ? -PROTO_SIZE : 0;
+			return s->off >= MSG_MAX ? -PROTO_SIZE : 0;
 		if (!s->begun && (!h.container || h.kids < 3 || h.kids > 4 ||
 		    (buf[0] & 0xf0) == 0x80 || buf[0] >= 0xde))
 			return -PROTO_FORMAT;	/* a message of MessagePack-RPC is an array of 3 or 4 */

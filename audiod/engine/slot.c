@@ -31,22 +31,12 @@ credit_due(struct pump *p, struct stream *s)
 }
 
 static void
-position_due(struct pump *p, struct stream *s)
+position_tell(struct pump *p, struct stream *s, int64_t pos, int64_t ns)
 {
 	struct conn *c = s->conn;
-	uint32_t ticks = atomic_load_explicit(&s->ticks, memory_order_acquire), seq;
-	int64_t pos, ns;
-	uint8_t *o;
+	uint8_t *o = conn_room(c, HEAD_MAX);
 
-	if (ticks == s->ticks_seen || (o = conn_room(c, HEAD_MAX)) == NULL)
-		return;
-	do {
-		seq = atomic_load_explicit(&s->posseq, memory_order_acquire);
-		pos = atomic_load_explicit(&s->pos, memory_order_acquire);
-		ns = atomic_load_explicit(&s->pos_ns, memory_order_acquire);
-	} while ((seq & 1) || seq != atomic_load_explicit(&s->posseq, memory_order_relaxed));
-	s->ticks_seen = ticks;
-	if (pos < 0)
+	if (o == NULL)
 		return;
 	o = wr_array(o, 3);
 	o = wr_int(o, 2);
@@ -57,7 +47,30 @@ position_due(struct pump *p, struct stream *s)
 	o = wr_int(o, pos);
 	o = wr_int(o, ns);
 	s->moved = pos;
+	s->told = 1;
 	conn_out(p, c, o);
+}
+
+static void
+position_due(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+	uint32_t ticks = atomic_load_explicit(&s->ticks, memory_order_acquire), seq;
+	int64_t pos, ns;
+
+	if (ticks == s->ticks_seen || conn_room(c, 2 * HEAD_MAX) == NULL)
+		return;
+	do {
+		seq = atomic_load_explicit(&s->posseq, memory_order_acquire);
+		pos = atomic_load_explicit(&s->pos, memory_order_acquire);
+		ns = atomic_load_explicit(&s->pos_ns, memory_order_acquire);
+	} while ((seq & 1) || seq != atomic_load_explicit(&s->posseq, memory_order_relaxed));
+	s->ticks_seen = ticks;
+	if (pos < 0)
+		return;
+	if (!s->told && pos > 0)	/* the first one is always zero */
+		position_tell(p, s, 0, ns - pos * 1000000000 / s->par.rate);
+	position_tell(p, s, pos, ns);
 }
 
 static void
@@ -97,11 +110,17 @@ data_due(struct pump *p, struct stream *s)
 {
 	struct conn *c = s->conn;
 	uint32_t most = DATA_MAX / s->rec->frame, n;
-	int64_t owed;
+	int64_t owed, covered;
 	uint8_t *o;
 
 	/* never ahead of the position told: recorded data follows the onmove that covers it */
 	while (c->out_len <= OUT_SOFT) {
+		covered = s->moved - atomic_load_explicit(&s->rec->r, memory_order_relaxed) -
+		    atomic_load_explicit(&s->rskipped, memory_order_relaxed);
+		if (!s->told || covered <= 0)
+			break;
+		if (covered < most)
+			most = (uint32_t)covered;
 		n = fring_used(s->rec);
 		owed = 0;
 		if (n == 0 && (owed = stream_rec_owed(s)) == 0)
@@ -156,7 +175,7 @@ slot_emit(struct pump *p, struct stream *s)
 		pump_dirty(p, c);
 	}
 	if (ended) {
-		pump_post(p, EV_ERROR, s->id, ended, 0);
+		pump_post(p, EV_ERROR, s->id, ended, sl->state == SLOT_DRAIN ? sl->request : -1);
 		slot_drop(p, c, s->number, SLOT_ENDED);
 		return;
 	}
@@ -202,7 +221,7 @@ slot_start(struct pump *p, struct conn *c, uint32_t number, struct stream *s)
 	struct slot *sl = &c->slots[number];
 	struct pdev *pd = pdev_find(p, s->dev, 1);
 
-	*sl = (struct slot){ .stream = s, .state = SLOT_RUN };
+	*sl = (struct slot){ .stream = s, .state = SLOT_RUN, .request = -1 };
 	s->conn = c;
 	s->number = number;
 	if (number >= c->nslots)

@@ -65,6 +65,7 @@ stream_init_play(stream *s)
 		if (rc < 0)
 			return rc;
 		s->tail = (int64_t)ceil(2 * resamp_delay(s->prs));
+		s->delay_ns = llround(resamp_delay(s->prs) * 1e9 / p->rate);
 	}
 	s->same = enc_same(&s->conv.enc, &d->par.enc) && enc_packed(&d->par.enc) &&
 	    !d->par.enc.flt && s->prs == NULL && cmap_identity(&s->pmap);
@@ -128,7 +129,6 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 	if (rc == 0 && (par->flags & (STREAM_REC | STREAM_MON)) && (par->rchan < 1 || par->rchan > DSP_NCHAN))
 		rc = -EINVAL;
 	s->f64 = d->wide || (enc.flt && enc.bits == 64);
-	enc_silence(&enc, s->silence, 1);
 	if (rc == 0 && (par->flags & STREAM_PLAY))
 		rc = stream_init_play(s);
 	if (rc == 0 && (par->flags & (STREAM_REC | STREAM_MON)))
@@ -331,7 +331,6 @@ stream_attach(stream *s)
 	s->attached = 1;
 	/* what only records need not wait for a buffer to be heard; a monitor starts where the mixes are known */
 	s->dpos = s->play || (s->par.flags & STREAM_MON) ? -(int64_t)d->par.bufsz : -(int64_t)d->par.round;
-	s->reported = -1;
 	stream_retarget(s, 0);
 }
 
@@ -621,7 +620,8 @@ stream_tick(stream *s, int64_t time_ns)
 	atomic_store_explicit(&s->posseq, seq + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&s->pos, pos, memory_order_release);
-	atomic_store_explicit(&s->pos_ns, time_ns, memory_order_release);
+	/* a frame is heard as much later as the filter holds it */
+	atomic_store_explicit(&s->pos_ns, time_ns + s->delay_ns, memory_order_release);
 	atomic_store_explicit(&s->posseq, seq + 2, memory_order_release);
 	if (s->dpos >= 0 && s->phase == STREAM_RUNNING)
 		atomic_fetch_add_explicit(&s->ticks, 1, memory_order_release);
