@@ -62,6 +62,7 @@ class Session:
         self.client: str | None = None
         self.streams: dict[int, ClientStream] = {}
         self.closing = False
+        self.ending: Fault | None = None  # the server ends: nothing new begins
         self._pid = peer.pid
         self._freed: list[int] = []  # a heap: open gives the lowest number
         self._wire = Connection(Role.SERVER)
@@ -93,11 +94,11 @@ class Session:
     def refuse(self, fault: Fault) -> None:
         """The client broke the protocol: tell it, then close."""
         self._log.warning("client.breach", uid=self.peer.uid, pid=self.peer.pid, reason=fault.message)
-        self.conn.send(pack_notification("error", [fault.to_wire()]))
-        self.close()
+        self.dismiss(fault)
 
-    def close(self) -> None:
-        """Close the connection after what is queued was sent."""
+    def dismiss(self, fault: Fault) -> None:
+        """Tell the client why, then close the connection after what is queued was sent."""
+        self.conn.send(pack_notification("error", [fault.to_wire()]))
         self.closing = True
         self._core.subscribe(self._changed, ())
         self.conn.close(flush=True)
@@ -133,6 +134,8 @@ class Session:
                 )
             )
         args: Any = validate.validate(request.method, request.args)
+        if self.ending is not None and request.method in ("open", "start"):
+            raise FaultError(self.ending)
         if isinstance(args, validate.HelloArgs):
             return self._hello(args)
         if isinstance(args, validate.OpenArgs):

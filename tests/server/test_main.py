@@ -40,7 +40,10 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check", "--socket", "/x/s", "-r", "44100", "-f", "null?play=4", "-c", "2:3", "-s", "rear"]) == 0
+    assert (
+        main(["--check", "--socket", "/x/s", "-r", "44100", "-f", "null?play=4", "-c", "2:3", "-s", "rear"])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "socket /x/s" in out
     assert "device 0: null?play=4: play,rec, s16le, 44100 Hz, round 480, bufsz 1920" in out

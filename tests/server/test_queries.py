@@ -11,6 +11,7 @@ import pytest
 from house import LIMITS, Client, House
 
 from audiod import policy, realtime
+from audiod.core import PROGRAMS_MAX
 from audiod.engine import EngineError, ThreadInfo, ThreadStarted, Xrun, XrunKind
 
 
@@ -109,6 +110,19 @@ def test_control_of_another_device() -> None:
     client.call("control.set", name="output.level", value=1, device=1)
     assert [r["value"] for r in client.call("controls")["controls"]] == [127, 1]
     house.close()
+
+
+def test_volumes_are_not_remembered_without_bound(house: House) -> None:
+    names = ["".join((chr(97 + n // 26), chr(97 + n % 26))) for n in range(PROGRAMS_MAX + 1)]
+    for name in names:
+        program = house.connect(name=name)
+        program.call("setvol", stream=program.open(), vol=5)
+        program.vanish()
+    sub = house.dispatch.core.subdevices["default"]
+    assert house.dispatch.core.remembered(sub, names[0]) == 127  # the oldest is forgotten
+    assert house.dispatch.core.remembered(sub, names[1]) == 5
+    assert house.dispatch.core.remembered(sub, names[-1]) == 5
+    assert house.dispatch.core.remembered(house.dispatch.core.subdevices["0"], names[-1]) == 127
 
 
 # ---- changes ----

@@ -155,6 +155,8 @@ async def test_the_end_drains_and_tells(tmp_path: Path, autojump_clock: MockCloc
         begin = trio.current_time()
     assert trio.current_time() == begin  # nobody waited for anything
     assert sorted(closed_with(conn)) == [(0, "ESHUTDOWN"), (1, "ESHUTDOWN")]
+    kind, method, (fault,) = conn.sent[-1]  # type: ignore[misc]
+    assert (kind, method, fault["code"]) == (2, "error", "ESHUTDOWN")
     assert conn.freed
     sock.close()
 
@@ -166,6 +168,8 @@ async def test_the_end_waits_for_a_drain(tmp_path: Path, autojump_clock: MockClo
         house.server.end()
         await trio.sleep(0.5)
         assert closed_with(conn) == []
+        assert (await house.ask(conn, "open", mode="play"))[2]["code"] == "ESHUTDOWN"  # nothing new begins
+        assert (await house.ask(conn, "streams"))[2] is None  # but questions are answered
         assert not house.path.exists()  # but nobody else is let in
         conn.drained(0)
         begin = trio.current_time()
