@@ -1,0 +1,418 @@
+"""One stream without its socket: sio_open(3)'s rules of parameters, credit, position and errors.
+
+Invariants: frames written never exceed the credit received; bytes read never
+exceed the frames that onmove covered; `error` is permanent and raised once.
+`fail` and `notify` run while bytes are taken in and only note what happened;
+callbacks run in the stream's own calls, in the caller's thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from audiod_protocol.errors import Fault
+from audiod_protocol.limits import VOL_MAX, WRITE_MAX
+from audiod_protocol.params import Cap, Mode, Par
+from audiod_protocol.states import Act, State, advance
+
+from audiod_client._par import make_par
+from audiod_client.errors import StreamError, as_stream_error
+
+if TYPE_CHECKING:
+    from audiod_client._session import Call, Session
+
+__all__ = ["NEWS_MAX", "REC_QUEUE_MAX", "StreamCore"]
+
+T = TypeVar("T")
+N = TypeVar("N")
+Op = Generator[None, None, T]
+
+NEWS_MAX = 1024  # callbacks noted for a stream that makes no calls; then folded into one of each kind
+REC_QUEUE_MAX = 4 * 1024 * 1024  # bytes recorded but not read (20 s of s16 stereo); 2 * bufsz if more
+
+STARTED = (State.PRIMING, State.RUNNING)
+
+
+class StreamCore:
+    """State of one open stream; frames are counted at its rate."""
+
+    def __init__(self, session: Session, number: int, mode: Mode, opened: dict[str, Any]) -> None:
+        self.session = session
+        self.number = number
+        self.mode = mode
+        self.device = opened.get("device")
+        self.subdevice = opened.get("subdevice")
+        self.state = State.READY
+        self.par: Par | None = None
+        self.error: StreamError | None = None
+        self.closed = False
+        self.vol = VOL_MAX
+        self.xruns = 0
+        self.credit = 0  # frames that may still be written
+        self.written = 0  # frames handed to the library since start
+        self.position = 0  # frames of the device's clock since start
+        self.time_ns = 0  # CLOCK_MONOTONIC of that position; 0: not moving yet
+        self._raised = False
+        self._close_sent = False
+        self._ending = 0  # stop and flush requests without an answer
+        self._partial = b""  # less than a frame, until the rest of it is written
+        self._recorded = bytearray()
+        self._read = 0  # bytes given to the caller since start
+        self._pframe = self._rframe = 0  # bytes of a frame
+        self._callbacks: dict[str, Callable[[Any], None]] = {}
+        self._news: deque[tuple[str, Any]] = deque()
+
+    # ---- errors ----
+
+    def fail(self, error: StreamError) -> None:
+        """The stream is of no use any more; the first reason stands."""
+        if self.error is None and not self.closed:
+            self.error = error
+        self._recorded.clear()
+
+    def _usable(self) -> bool:
+        """Raise the error the first time, then be False."""
+        if self.error is not None and not self._raised:
+            self._raised = True
+            raise self.error
+        return self.error is None
+
+    def _live(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _act(self, act: Act) -> State:
+        with as_stream_error():
+            return advance(self.state, act, self.number)
+
+    def run(self, op: Op[T], nothing: N) -> Op[T | N]:
+        """`op` as a call of the user's: callbacks run, errors stick, a dead stream gives `nothing`."""
+        try:
+            self.call_back()
+            if not self._usable():
+                return nothing
+            while True:
+                try:
+                    next(op)
+                except StopIteration as stop:
+                    self.call_back()
+                    result: T = stop.value
+                    return result
+                except StreamError as err:
+                    self.fail(err)
+                    self._raised = True
+                    raise
+                yield
+                self.call_back()
+        finally:
+            op.close()
+
+    def insist(self, op: Op[T]) -> Op[T]:
+        """As `run`, for calls that have nothing to return: they raise the error each time."""
+        result = yield from self.run(op, None)
+        if result is None:
+            raise self.error or StreamError("EBADF", f"stream {self.number} is closed", "open another one")
+        return result
+
+    # ---- callbacks ----
+
+    def on(self, kind: str, callback: Callable[[Any], None] | None) -> bool:
+        """Register for "move" (delta), "vol" (volume) or "xrun" (kind); None: no more."""
+        if not self._usable():
+            return False
+        if self.state is not State.READY:
+            self._raised = True
+            self.fail(
+                StreamError(
+                    "EBUSY", f"on{kind} of stream {self.number}: it is started", "call it before start"
+                )
+            )
+            self._live()
+        self._callbacks.pop(kind, None)
+        if callback is not None:
+            self._callbacks[kind] = callback
+            if kind == "vol":
+                callback(self.vol)
+        return True
+
+    def _note(self, kind: str, value: Any) -> None:
+        if kind not in self._callbacks:
+            return
+        if len(self._news) >= NEWS_MAX:
+            moves = [v for k, v in self._news if k == "move"]
+            rest = dict.fromkeys(news for news in self._news if news[0] == "xrun")
+            last_vol = [news for news in self._news if news[0] == "vol"][-1:]
+            self._news = deque([*([("move", sum(moves))] if moves else []), *rest, *last_vol])
+        self._news.append((kind, value))
+
+    def call_back(self) -> None:
+        """Run the callbacks of what was noted."""
+        while self._news:
+            kind, value = self._news.popleft()
+            if (callback := self._callbacks.get(kind)) is not None:
+                callback(value)
+
+    # ---- what the server tells ----
+
+    def notify(self, method: str, params: list[Any]) -> None:
+        """A notification for this stream, its shape already checked."""
+        if self.closed or self.error is not None:
+            return
+        if method == "onmove":
+            _, delta, self.position, self.time_ns = params
+            if self.state is State.PRIMING:
+                self.state = State.RUNNING
+            self._note("move", delta)
+        elif method == "credit":
+            if self.state in STARTED:
+                self.credit += params[1]
+        elif method == "data":
+            self._record(params[1])
+        elif method == "onvol":
+            self._set_vol(params[1])
+        elif method == "onxrun":
+            self.xruns += 1
+            self._note("xrun", params[1])
+        elif method == "onstate" and params[1] == "closed":
+            if self.state is not State.CLOSING:
+                self.state = State.DEAD
+            fault = Fault("EIO", "the server ended the stream without a reason", "see its log")
+            if params[2] is not None:
+                fault = Fault.from_wire(params[2])
+            self.fail(StreamError.of_fault(fault))
+
+    def _record(self, samples: bytes) -> None:
+        if self.state not in STARTED:
+            return
+        self._recorded += samples
+        bufsz = (self.par.bufsz or 0) if self.par else 0
+        if len(self._recorded) > max(REC_QUEUE_MAX, 2 * bufsz * self._rframe):
+            self.fail(
+                StreamError(
+                    "EOVERFLOW",
+                    f"stream {self.number} records, but {len(self._recorded)} bytes were never read",
+                    "read as often as you write, or open it to play only",
+                )
+            )
+
+    def _set_vol(self, vol: int) -> None:
+        if vol != self.vol:
+            self.vol = vol
+            self._note("vol", vol)
+
+    # ---- parameters ----
+
+    def setpar(self, par: Par | None, fields: dict[str, object]) -> Op[bool]:
+        self._act(Act.SETPAR)
+        asked = make_par(par, fields)
+        yield from self._par_request("setpar", {"par": asked.to_wire()})
+        return True
+
+    def getpar(self) -> Op[Par]:
+        self._act(Act.SETPAR)  # as sio_getpar: not while started
+        return (yield from self._par_request("getpar", {}))
+
+    def _par_request(self, method: str, args: dict[str, object]) -> Op[Par]:
+        result = yield from self.session.request(method, {"stream": self.number, **args})
+        with as_stream_error():
+            self.par = Par.from_wire(result.get("par") if isinstance(result, dict) else None)
+            enc = self.par.enc
+        if enc is None or not (self.par.rate and (self.par.pchan or self.par.rchan)):
+            raise StreamError("EPROTO", f"the answer to {method} is not complete", "update the server")
+        self._pframe = enc.frame_size(self.par.pchan or 0) if Mode.PLAY in self.mode else 0
+        self._rframe = enc.frame_size(self.par.rchan or 0) if Mode.REC in self.mode else 0
+        return self.par
+
+    def getcap(self) -> Op[Cap]:
+        self._act(Act.GETCAP)
+        result = yield from self.session.request("getcap", {"stream": self.number})
+        with as_stream_error():
+            return Cap.from_wire(result.get("cap") if isinstance(result, dict) else None)
+
+    def setvol(self, vol: int, block: bool) -> Op[bool]:
+        """Sent at once, not waited for: a refusal fails the stream later, as in sio_setvol."""
+        self._act(Act.SETVOL)
+        if type(vol) is not int or not 0 <= vol <= VOL_MAX:
+            raise StreamError("EINVAL", f"volume {vol!r:.40} is out of range", f"use 0..{VOL_MAX}")
+        self._send("setvol", {"vol": vol}, self._refused)
+        self._set_vol(vol)
+        while block and self.session.out:
+            yield
+        self._live()
+        return True
+
+    # ---- start and stop ----
+
+    def start(self) -> Op[bool]:
+        self._act(Act.START)
+        yield from self.getpar()
+        self.credit = self.written = self.position = self.time_ns = self._read = 0
+        self.state = self._act(Act.START)
+        call = self._send("start", {})
+        yield from self.session.wait(call)
+        return True
+
+    def stop(self) -> Op[bool]:
+        """Drain.  Cut short, it goes on: the stream is draining until the answer comes or flush is called."""
+        self._act(Act.STOP)
+        yield from self._complete_frame()
+        yield from self._end("stop", Act.STOP)
+        return True
+
+    def flush(self) -> Op[bool]:
+        self._partial = b""
+        yield from self._end("flush", Act.FLUSH)
+        return True
+
+    def _end(self, method: str, act: Act) -> Op[None]:
+        self.state = self._act(act)
+        self._ending += 1
+        self._recorded.clear()
+        yield from self.session.wait(self._send(method, {}, self._ended))
+
+    def _ended(self, call: Call) -> None:
+        self._ending -= 1
+        self._refused(call)
+        if not self._ending and self.state is State.DRAINING:
+            self.state = self._act(Act.ANSWER)
+            self.credit = 0
+
+    def _complete_frame(self) -> Op[None]:
+        """A frame begun is filled up with zeros, so that nothing written is lost."""
+        while self._partial:
+            if self.credit:
+                self._take(memoryview(bytes(self._pframe - len(self._partial))))
+            else:
+                yield
+                self._live()
+
+    def close(self) -> Op[None]:
+        """Drain and free the stream; never fails for an error that was raised already."""
+        try:
+            if self._usable():
+                if self.state in STARTED:
+                    yield from self._complete_frame()
+                self.state = self._act(Act.CLOSE)
+                call = self._close()
+                while not call.done:
+                    yield
+                    self.call_back()
+                self._live()
+                if call.error is not None:
+                    raise call.error
+        except StreamError as err:
+            self.fail(err)
+            self._raised = True
+            raise
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the stream without waiting: what still sounds is cut, its number is freed."""
+        if self.closed:
+            return
+        if self.session.error is None and not self._close_sent:
+            if self.state in STARTED or self.state is State.DRAINING:
+                self._send("flush", {})
+            self._close()
+        self.fail(StreamError("EBADF", f"stream {self.number} is closed", "open another one"))
+        self._raised = True
+        self.closed = True
+
+    def _close(self) -> Call:
+        self._close_sent = True
+        return self._send("close", {}, self._gone)
+
+    def _gone(self, _call: Call) -> None:
+        if self.session.streams.get(self.number) is self:
+            del self.session.streams[self.number]
+
+    def _send(
+        self, method: str, args: dict[str, object], then: Callable[[Call], None] | None = None
+    ) -> Call:
+        return self.session.send(method, {"stream": self.number, **args}, then)
+
+    def _refused(self, call: Call) -> None:
+        if call.error is not None:
+            self.fail(call.error)
+
+    # ---- samples ----
+
+    @property
+    def writable(self) -> bool:
+        """Whether write would take something (POLLOUT)."""
+        return self.error is None and self.state in STARTED and self.credit > 0
+
+    @property
+    def readable(self) -> int:
+        """Bytes that read may return now: received, and covered by the position."""
+        if self.error is not None or self.state not in STARTED:
+            return 0
+        return max(0, min(len(self._recorded), self.position * self._rframe - self._read))
+
+    @property
+    def pending(self) -> bool:
+        """Whether callbacks wait for the next call."""
+        return bool(self._news)
+
+    @property
+    def latency(self) -> int:
+        """Frames written and not yet heard; of a stream that only records: recorded and not yet read."""
+        if Mode.PLAY in self.mode:
+            return self.written - self.position
+        return self.position - (self._read // self._rframe if self._rframe else 0)
+
+    def write(self, data: bytes | bytearray | memoryview, block: bool) -> Op[int]:
+        """Bytes taken.  Cut short, `written` tells how many frames were."""
+        self._direction(Mode.PLAY, "write")
+        view = memoryview(data).cast("B")
+        done = self._take(view)
+        while block and (done < len(view) or self.session.out):
+            yield
+            self._live()
+            if self.state not in STARTED:
+                break  # another task stopped it
+            done += self._take(view[done:])
+        return done
+
+    def read(self, nbytes: int, block: bool) -> Op[bytes]:
+        """At most `nbytes`, as soon as there are some."""
+        self._direction(Mode.REC, "read")
+        while block and nbytes > 0 and not self.readable:
+            yield
+            self._live()
+            if self.state not in STARTED:
+                break  # another task stopped it
+        count = max(0, min(nbytes, self.readable))
+        data = bytes(memoryview(self._recorded)[:count])
+        del self._recorded[:count]
+        self._read += count
+        return data
+
+    def _direction(self, mode: Mode, what: str) -> None:
+        if mode not in self.mode:
+            raise StreamError(
+                "EINVAL",
+                f"{what}: stream {self.number} was opened to {self.mode}",
+                'open it with mode "play,rec" for both',
+            )
+        if self.state not in STARTED:
+            raise StreamError("EINVAL", f"{what}: stream {self.number} is not started", "call start first")
+
+    def _take(self, data: memoryview) -> int:
+        """Send as much of `data` as the credit allows; a frame begun is kept back.  Returns bytes."""
+        frame = self._pframe
+        count = min(len(data), self.credit * frame - len(self._partial))
+        if count <= 0:
+            return 0
+        samples = data[:count] if not self._partial else memoryview(self._partial + data[:count])
+        whole = len(samples) // frame * frame
+        most = WRITE_MAX // frame * frame
+        for begin in range(0, whole, most):
+            self.session.post("write", [self.number, samples[begin : min(whole, begin + most)]])
+        self._partial = bytes(samples[whole:])
+        self.credit -= whole // frame
+        self.written += whole // frame
+        return count

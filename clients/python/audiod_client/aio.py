@@ -1,0 +1,272 @@
+"""The trio shell: the blocking client's twin, call by call.
+
+    async with audiod_client.aio.open() as s:
+        await s.setpar(enc="s16le", rate=48000, pchan=2)
+        await s.start()
+        await s.write(samples)
+
+Invariant: all rules are in `_session` and `_stream`; here is only waiting.
+Any number of tasks may use one connection; one of them waits for the socket
+and the others for it.  Cancellation: every call may be cancelled at any time
+and leaves an accounted state: what was taken stays taken (`written` tells the
+frames), what the server answers later is noted when it comes, and a stop that
+is cut short goes on draining until flush, close or its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import trio
+from audiod_protocol.params import Cap, Par
+
+from audiod_client._blocking import ModeArg
+from audiod_client._link import Link, program_name, resolve, server_of
+from audiod_client._session import Change, Op, Session
+from audiod_client._stream import StreamCore
+from audiod_client._streaminfo import StreamInfo
+from audiod_client.names import Name
+
+__all__ = ["Connection", "Stream", "connect", "open"]
+
+T = TypeVar("T")
+
+BACKLOG_WAIT = 0.01  # seconds between attempts while the server's backlog is full
+
+
+class _Waiter:
+    """Lets any number of tasks wait for one socket: one to read, one to write, the rest for these two.
+
+    Invariant: while a task waits to read, nobody else takes bytes away from the socket.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._reading = self._writing = False
+        self._others = trio.lowlevel.ParkingLot()
+
+    def step(self) -> bool:
+        """Move bytes without waiting, and wake the tasks that may have waited for them."""
+        moved = self.link.step(receive=not self._reading)
+        if moved:
+            self._others.unpark_all()
+        return moved
+
+    async def _wait(self) -> None:
+        """Return after bytes may have moved, by this task or another."""
+        if self.link.session.out and not self._writing:
+            self._writing = True
+            try:
+                await trio.lowlevel.wait_writable(self.link.sock)
+            finally:
+                self._writing = False
+                self._others.unpark_all()
+        elif not self._reading:
+            self._reading = True
+            try:
+                await trio.lowlevel.wait_readable(self.link.sock)
+            finally:
+                self._reading = False
+                self._others.unpark_all()
+        else:
+            await self._others.park()
+
+    async def run(self, op: Op[T]) -> T:
+        """An operation from its beginning to its end; a checkpoint in any case."""
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            while True:
+                next(op)
+                if self.step():
+                    await trio.lowlevel.checkpoint()
+                else:
+                    with suppress(trio.ClosedResourceError):  # the operation sees the session's error
+                        await self._wait()
+                    self.step()
+        except StopIteration as stop:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            result: T = stop.value
+            return result
+        finally:
+            op.close()
+
+    def close(self) -> None:
+        if self.link.sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.link.sock)
+            self.link.close()
+            self._others.unpark_all()
+
+
+class Connection:
+    """A connection to the server: control calls, notifications, and any number of streams.
+
+    From `connect`; leaving its block cuts off the streams still open.
+    """
+
+    def __init__(self, waiter: _Waiter) -> None:
+        self._waiter = waiter
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """The answer to hello: version, server, features, unit."""
+        return self._waiter.link.session.server
+
+    async def request(self, method: str, **args: object) -> Any:
+        """A request of the protocol and its result.  A refusal raises StreamError and is not permanent."""
+        return await self._waiter.run(self._waiter.link.session.request(method, args))
+
+    async def subscribe(self, *topics: str) -> None:
+        """From now on `change` tells the changes of these topics, and of no others."""
+        await self.request("subscribe", topics=list(topics))
+
+    async def change(self) -> Change:
+        """The next change of a subscribed topic."""
+        return await self._waiter.run(self._waiter.link.session.change())
+
+    @asynccontextmanager
+    async def open(
+        self,
+        device: str = "default",
+        mode: ModeArg = "play",
+        *,
+        name: str | None = None,
+        role: str | None = None,
+        link: str | None = None,
+    ) -> AsyncGenerator[Stream]:
+        """A stream on this connection.  `device` is what follows `snd/` in a device name."""
+        session = self._waiter.link.session
+        stream = Stream(self._waiter, await self._waiter.run(session.open(device, mode, name, role, link)))
+        try:
+            yield stream
+        finally:
+            await stream.close()
+
+
+@asynccontextmanager
+async def connect(
+    path: str | None = None, *, name: str | Name | None = None, client_name: str | None = None
+) -> AsyncGenerator[Connection]:
+    """Connect to the socket `path`, else to the server that a device name says (default: ours).
+
+    Raises ServerUnreachable, or StreamError if it speaks another protocol.
+    """
+    session = Session(client_name or program_name())
+    dial = Link.dial(server_of(path, name), session, block=False)
+    try:
+        while True:
+            next(dial)
+            await trio.sleep(BACKLOG_WAIT)
+    except StopIteration as stop:
+        waiter = _Waiter(stop.value)
+    finally:
+        dial.close()
+    try:
+        await waiter.run(session.hello())
+        yield Connection(waiter)
+    finally:
+        waiter.close()
+
+
+@asynccontextmanager
+async def open(
+    name: str | None = None,
+    mode: ModeArg = "play",
+    *,
+    client_name: str | None = None,
+    role: str | None = None,
+    link: str | None = None,
+) -> AsyncGenerator[Stream]:
+    """sio_open, on a connection of its own; leaving the block plays out what was written.
+
+    Arguments and errors as of `audiod_client.open`.  A cancelled block does
+    not wait: what still sounds is cut.
+    """
+    where = resolve(name, mode)
+    async with (
+        connect(name=where, client_name=client_name) as connection,
+        connection.open(where.device, mode, role=role, link=link) as stream,
+    ):
+        yield stream
+
+
+class Stream(StreamInfo):
+    """A stream, as `audiod_client.Stream`; one task may write while another reads.
+
+    Callbacks run in the task that makes the call, between its checkpoints.
+    """
+
+    def __init__(self, waiter: _Waiter, core: StreamCore) -> None:
+        super().__init__(core)
+        self._waiter = waiter
+
+    async def _call(self, op: Op[T], nothing: T) -> T:
+        self._waiter.step()
+        return await self._waiter.run(self._core.run(op, nothing))
+
+    async def setpar(self, par: Par | None = None, **fields: object) -> bool:
+        """sio_setpar: a Par, or its fields: `enc="s16le", rate=48000, pchan=2, ...`.  Not while started."""
+        return await self._call(self._core.setpar(par, fields), False)
+
+    async def getpar(self) -> Par:
+        """sio_getpar: the parameters in force.  Not while started."""
+        return await self._waiter.run(self._core.insist(self._core.getpar()))
+
+    async def getcap(self) -> Cap:
+        """sio_getcap: usual encodings, channels and rates."""
+        return await self._waiter.run(self._core.insist(self._core.getcap()))
+
+    async def start(self) -> bool:
+        """sio_start: playing begins when appbufsz frames are written, recording at once."""
+        return await self._call(self._core.start(), False)
+
+    async def stop(self) -> bool:
+        """sio_stop: returns when all that was written has been played.
+
+        Cancelled, the stream goes on draining: flush or close it.
+        """
+        return await self._call(self._core.stop(), False)
+
+    async def flush(self) -> bool:
+        """sio_flush: stop at once, discarding what was not played; the stream may start again."""
+        return await self._call(self._core.flush(), False)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> int:
+        """sio_write: takes all of `data`, waiting as needed.
+
+        Cancelled, the frames counted by `written` were taken and will be played, the rest was not.
+        """
+        return await self._call(self._core.write(data, True), 0)
+
+    async def read(self, nbytes: int) -> bytes:
+        """sio_read: up to `nbytes`, waiting for at least some.  Cancelled, nothing is lost."""
+        return await self._call(self._core.read(nbytes, True), b"")
+
+    async def setvol(self, vol: int) -> bool:
+        """sio_setvol: 0 (silent) to 127 (full)."""
+        return await self._call(self._core.setvol(vol, True), False)
+
+    def onmove(self, callback: Callable[[int], None] | None) -> bool:
+        """sio_onmove: `callback(delta)` from the stream's calls; delta in frames, the first is 0."""
+        return self._core.on("move", callback)
+
+    def onvol(self, callback: Callable[[int], None] | None) -> bool:
+        """sio_onvol: `callback(vol)` now, and whenever the volume changes."""
+        return self._core.on("vol", callback)
+
+    def onxrun(self, callback: Callable[[str], None] | None) -> bool:
+        """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device"."""
+        return self._core.on("xrun", callback)
+
+    async def close(self) -> None:
+        """sio_close: plays out what was written, then ends the stream.
+
+        Raises StreamError if that failed and was not raised before.  Cancelled,
+        the stream is cut off at once.
+        """
+        try:
+            await self._waiter.run(self._core.close())
+        finally:
+            self._core.abandon()
+            self._waiter.step()

@@ -1,0 +1,203 @@
+"""What only the trio client has: tasks that share a connection, and cancellation at any point."""
+
+from __future__ import annotations
+
+import audiod_client.aio
+import pytest
+import trio
+import trio.testing
+from audiod_client import StreamError
+from audiod_protocol.events import Notification, Request
+from clients.fake_audiod import ROUND, FakeAudiod, Peer
+
+PCM = bytes(i % 253 for i in range(4 * 3000))
+
+
+def silent(peer: Peer, event: Request | Notification) -> None:
+    """A server that does not answer."""
+
+
+async def test_tasks_share_a_connection(server: FakeAudiod) -> None:
+    statuses = []
+
+    async def play(connection: audiod_client.aio.Connection) -> None:
+        async with connection.open() as s:
+            await s.start()
+            for i in range(0, len(PCM), 100):
+                await s.write(PCM[i : i + 100])
+            await s.stop()
+
+    async def record(connection: audiod_client.aio.Connection) -> None:
+        async with connection.open(mode="rec") as s:
+            await s.start()
+            got = 0
+            while got < 4 * 4 * ROUND:
+                got += len(await s.read(333))
+            await s.flush()
+
+    async def ask(connection: audiod_client.aio.Connection) -> None:
+        for _ in range(20):
+            statuses.append(await connection.request("status"))
+
+    async with audiod_client.aio.connect() as connection, trio.open_nursery() as nursery:
+        for task in (play, play, record, ask, ask):
+            nursery.start_soon(task, connection)
+    assert len(statuses) == 40
+    server.settle()
+    assert [bytes(s.written) for s in server.streams if s.mode.name == "PLAY"] == [PCM, PCM]
+
+
+async def test_the_reader_that_is_cancelled_hands_over(server: FakeAudiod) -> None:
+    """The task that waits for the socket goes; another that needs it must take its place."""
+    held: list[Request] = []
+    server.on("getcap", lambda peer, request: held.append(request))
+    answered = []
+
+    async def wait_forever(connection: audiod_client.aio.Connection, scope: trio.CancelScope) -> None:
+        with scope:
+            await connection.change()
+
+    async def ask(connection: audiod_client.aio.Connection) -> None:
+        answered.append(await connection.request("status"))
+
+    def status(peer: Peer, request: Request) -> None:
+        held.append(request)
+
+    server.on("status", status)
+
+    def devices(peer: Peer, request: Request) -> None:
+        peer.standard(held.pop())
+        peer.standard(request)
+
+    server.on("devices", devices)
+    async with audiod_client.aio.connect() as connection, trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+        nursery.start_soon(wait_forever, connection, scope)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, connection)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        await connection.request("devices")
+    assert len(answered) == 1
+
+
+async def test_a_cancelled_write_is_accounted_for(server: FakeAudiod) -> None:
+    server.on("write", silent)
+    async with audiod_client.aio.open() as s:
+        await s.setpar(appbufsz=100)
+        await s.start()
+        await s.write(PCM[:4])  # so the credit is there
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(s.write, PCM[4:])
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert (s.written, s.credit) == (100, 0)
+        await s.stop()
+    server.settle()
+    assert bytes(server.streams[0].written) == PCM[:400]
+
+
+async def test_a_cancelled_block_does_not_wait_for_the_drain(server: FakeAudiod) -> None:
+    with trio.CancelScope() as scope:
+        async with audiod_client.aio.open() as s:
+            await s.start()
+            await s.write(PCM[:400])
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert s.eof
+    server.settle()
+    assert server.methods()[-2:] == ["flush", "close"]
+
+
+async def test_a_drain_that_never_ends_can_be_cancelled(server: FakeAudiod) -> None:
+    server.on("stop", silent)
+    server.on("close", silent)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery, audiod_client.aio.open() as s:
+            await s.start()
+            nursery.start_soon(s.stop)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
+    server.settle()
+    assert server.methods()[-3:] == ["stop", "flush", "close"]
+
+
+async def test_a_cancelled_open_closes_what_comes_later(server: FakeAudiod) -> None:
+    held: list[tuple[Peer, Request]] = []
+    server.on("open", lambda peer, request: held.append((peer, request)))
+
+    def status(peer: Peer, request: Request) -> None:
+        for opener, opening in held:
+            opener.standard(opening)
+        peer.standard(request)
+
+    server.on("status", status)
+    async with audiod_client.aio.connect() as connection:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+
+                async def opening() -> None:
+                    async with connection.open():
+                        raise AssertionError("it was cancelled")
+
+                nursery.start_soon(opening)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        await connection.request("status")
+        await connection.request("devices")
+    server.settle()
+    assert server.methods() == ["hello", "open", "status", "close", "devices"]
+    assert server.streams[0].state == "closed"
+
+
+async def test_every_call_is_a_checkpoint(server: FakeAudiod) -> None:
+    async with audiod_client.aio.open() as s:
+        await s.start()
+        with trio.testing.assert_checkpoints():
+            await s.write(b"")
+        with trio.testing.assert_checkpoints():
+            await s.write(b"abcd")
+        with trio.testing.assert_checkpoints():
+            await s.setvol(3)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await s.write(b"abcd")
+        assert scope.cancelled_caught
+        assert s.written == 1
+
+
+async def test_closing_the_connection_wakes_the_tasks_that_wait_for_it(server: FakeAudiod) -> None:
+    errors = []
+
+    async def wait(connection: audiod_client.aio.Connection) -> None:
+        with pytest.raises(StreamError) as closed:
+            await connection.change()
+        errors.append(closed.value.code)
+
+    async with trio.open_nursery() as nursery, audiod_client.aio.connect() as connection:
+        nursery.start_soon(wait, connection)
+        nursery.start_soon(wait, connection)
+        await trio.testing.wait_all_tasks_blocked()
+    assert errors == ["EBADF", "EBADF"]
+
+
+async def test_a_write_ends_early_when_another_task_stops_the_stream(server: FakeAudiod) -> None:
+    server.on("write", silent)
+    counts = []
+    async with audiod_client.aio.open() as s, trio.open_nursery() as nursery:
+        await s.start()
+        await s.write(PCM[:4])  # so the credit is there
+
+        async def write() -> None:
+            counts.append(await s.write(PCM))
+
+        nursery.start_soon(write)
+        await trio.testing.wait_all_tasks_blocked()
+        await s.flush()
+    assert counts == [959 * 4]
+    server.settle()
