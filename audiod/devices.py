@@ -19,7 +19,7 @@ from audiod_protocol.params import Enc
 from audiod import log, policy
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
-from audiod.engine import DeviceConf, DevicePar, Encoding, EngineError
+from audiod.engine import Clock, DeviceConf, DevicePar, Encoding, EngineError
 
 if TYPE_CHECKING:
     from audiod import engine
@@ -116,6 +116,16 @@ class Devices:
         """Close every open device; files are finished by it."""
         for device in self.all:
             self._close(device, DeviceState.CLOSED)
+
+    def running(self) -> list[Device]:
+        """Devices whose real clock runs: their buffers are still being heard."""
+        return [
+            device.row
+            for device in self.all
+            if device.handle is not None
+            and device.row.state is DeviceState.RUNNING
+            and device.handle.par.clock is Clock.REAL
+        ]
 
     # ---- events of the engine ----
 

@@ -229,13 +229,15 @@ class Dispatch:
 
     @property
     def sounding(self) -> bool:
-        """Whether a stream is still started."""
-        return bool(self._streams)
+        """Whether a stream is still started, or what it played still in the buffer of its device."""
+        return bool(self._streams or self.devices.running())
 
     def longest(self) -> float:
-        """Seconds that the fullest buffer of a started stream takes to play."""
+        """Seconds that the fullest buffer of a started stream, or of a device, takes to play."""
         pars = [stream.row.par for stream in self._streams.values()]
-        return max(((par.bufsz or 0) / (par.rate or 1) for par in pars), default=0.0)
+        sizes = [(par.bufsz or 0) / (par.rate or 1) for par in pars]
+        sizes += [device.format.bufsz / device.format.rate for device in self.devices.running()]
+        return max(sizes, default=0.0)
 
     def drain(self) -> None:
         """Let no one in, play out what was written, tell every stream that the server ends."""

@@ -84,16 +84,16 @@ class Server:
                 if signals:
                     await nursery.start(self._watch_signals)
                 nursery.start_soon(self._pass_events)
-                accepting = trio.CancelScope()
-                nursery.start_soon(_within, accepting, listener, dispatch)
-                dispatch.sockets.append(str(listen.path))
-                self._log.info(
-                    "server.ready", socket=str(listen.path), pid=os.getpid(), unit=self.config.unit
-                )
-                task_status.started(dispatch)
-                await self._ending.wait()
-                accepting.cancel()
-                listener.close()
+                async with trio.open_nursery() as door:
+                    door.start_soon(listener.serve, dispatch.accept)
+                    dispatch.sockets.append(str(listen.path))
+                    self._log.info(
+                        "server.ready", socket=str(listen.path), pid=os.getpid(), unit=self.config.unit
+                    )
+                    task_status.started(dispatch)
+                    await self._ending.wait()
+                    door.cancel_scope.cancel()
+                listener.close()  # now that nobody waits for it any more
                 await self._end()
                 nursery.cancel_scope.cancel()
         finally:
@@ -152,11 +152,6 @@ class Server:
                 self._log.info("server.signal", signal=name, reason="the second one: at once")
                 self._quiet.set()
                 self._empty.set()
-
-
-async def _within(scope: trio.CancelScope, listener: Listener, dispatch: Dispatch) -> None:
-    with scope:
-        await listener.serve(dispatch.accept)
 
 
 def _audio_gid() -> int | None:

@@ -178,6 +178,22 @@ async def test_the_end_waits_for_a_drain(tmp_path: Path, autojump_clock: MockClo
     sock.close()
 
 
+async def test_the_end_waits_for_what_the_device_holds(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with running(tmp_path) as house:
+        sock, conn = await house.play()
+        device = house.engine.devices[0]
+        device.run()
+        await wait_all_tasks_blocked()
+        house.server.end()
+        await trio.sleep(0.02)
+        assert closed_with(conn) == [(0, "ESHUTDOWN")]  # all is mixed, not all is heard
+        assert not device.closed
+        device.rest()
+        begin = trio.current_time()
+    assert trio.current_time() == begin
+    sock.close()
+
+
 async def test_the_end_waits_no_longer_than_the_buffer_and_a_second(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
