@@ -46,10 +46,17 @@ class Daemon:
     def log(self) -> str:
         return self.log_path.read_text()
 
-    def ctl(self, *args: str | Path, ok: bool = True, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    def ctl(
+        self, *args: str | Path, ok: bool = True, data: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run `audioctl` against this daemon."""
         done = subprocess.run(
-            [BIN / "audioctl", *args], env=self.env, capture_output=True, input=data, timeout=PATIENCE, check=False
+            [BIN / "audioctl", *args],
+            env=self.env,
+            capture_output=True,
+            input=data,
+            timeout=PATIENCE,
+            check=False,
         )
         if ok:
             assert done.returncode == 0, (done.returncode, done.stderr.decode(), self.log)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
 from audiod.engine import (
     Device,
     DeviceConf,
@@ -60,8 +62,18 @@ class Source:
 
 
 class Rig:
-    def __init__(self, path: Path, enc: Encoding = S16, *, rate: int = 48000, round: int = 480,
-                 bufsz: int = 1920, pchan: int = 2, rchan: int = 2, dither: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        enc: Encoding = S16,
+        *,
+        rate: int = 48000,
+        round: int = 480,
+        bufsz: int = 1920,
+        pchan: int = 2,
+        rchan: int = 2,
+        dither: bool = False,
+    ) -> None:
         self.path = path / "played.raw"
         self.engine = Engine()
         par = DevicePar(enc, rate, round, bufsz, pchan, rchan)
@@ -78,8 +90,15 @@ class Rig:
             source.stream.free()
         self.engine.close()
 
-    def stream(self, frames: np.ndarray | None = None, *, flags: StreamFlag = PLAY, enc: Encoding = S16,
-               start: bool = True, **par: object) -> Source:
+    def stream(
+        self,
+        frames: np.ndarray | None = None,
+        *,
+        flags: StreamFlag = PLAY,
+        enc: Encoding = S16,
+        start: bool = True,
+        **par: object,
+    ) -> Source:
         """A started stream that plays `frames` (n x channels) in `enc`; other fields as StreamPar."""
         base = StreamPar(enc, flags, self.device.par.rate, 2, 2, self.device.par.bufsz)
         if frames is not None:
@@ -145,7 +164,9 @@ def rig(path: Path, enc: Encoding = S16, **par: object) -> Iterator[Rig]:
         r.close()
 
 
-def noise(nframes: int, channels: int = 2, *, seed: int = 1, bits: int = 16, scale: float = 1.0) -> np.ndarray:
+def noise(
+    nframes: int, channels: int = 2, *, seed: int = 1, bits: int = 16, scale: float = 1.0
+) -> np.ndarray:
     """Full-scale integers that repeat nowhere."""
     top = 1 << (bits - 1)
     rng = np.random.default_rng(seed)
@@ -161,4 +182,4 @@ def padded(frames: np.ndarray, round: int) -> np.ndarray:
 def blocks(moves: Iterable[int]) -> list[int]:
     """Differences of positions, from the first that is not negative."""
     seen = [m for m in moves if m >= 0]
-    return [seen[0], *[b - a for a, b in zip(seen, seen[1:], strict=False)]] if seen else []
+    return [seen[0], *[b - a for a, b in pairwise(seen)]] if seen else []

@@ -34,7 +34,13 @@ def music(sounds: Path):
     """make(bits, suffix, rate, seconds, volume, chord) -> a stereo file with a chord, a beat and noise."""
 
     def make(
-        bits: int, suffix: str = "wav", *, rate: int = 48000, seconds: float = 1.2, volume: float = 0.5, key: int = 0
+        bits: int,
+        suffix: str = "wav",
+        *,
+        rate: int = 48000,
+        seconds: float = 1.2,
+        volume: float = 0.5,
+        key: int = 0,
     ) -> Path:
         path = sounds / f"music-{bits}-{rate}-{seconds}-{volume}-{key}.{suffix}"
         if not path.exists():

@@ -49,7 +49,8 @@ def held(tid: int) -> Iterator[None]:
 def pattern(nframes: int, start: int) -> bytes:
     """Stereo s16 frames, each unlike its neighbours."""
     return b"".join(
-        struct.pack("<hh", (i * 7919 + start) % 20011 - 10005, (i * 104729) % 9973 - 5000) for i in range(nframes)
+        struct.pack("<hh", (i * 7919 + start) % 20011 - 10005, (i * 104729) % 9973 - 5000)
+        for i in range(nframes)
     )
 
 
@@ -81,7 +82,9 @@ def play_through(tid_of, daemon, seconds: float) -> dict[str, object]:
 
             worker = threading.Thread(target=finish, daemon=True)
             worker.start()
-            feeder = threading.Thread(target=bed.write, args=(pcm[RATE * 2 : RATE * 2 + int(RATE * seconds) * 4],), daemon=True)
+            feeder = threading.Thread(
+                target=bed.write, args=(pcm[RATE * 2 : RATE * 2 + int(RATE * seconds) * 4],), daemon=True
+            )
             feeder.start()
             seen["answered while held"] = answered.wait(seconds)
             feeder.join(2 * seconds)

@@ -41,7 +41,9 @@ def test_idle_makes_no_wake_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         assert playing > 50, "the check sees the wake-ups of a clock that runs"
 
 
-def test_a_connected_client_that_does_nothing_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connected_client_that_does_nothing_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(tmp_path, "-f", "null") as daemon:
         monkeypatch.setenv("AUDIOD_SOCKET", str(daemon.socket))
         with audiod_client.open("default", "play") as stream:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audiod.engine import EndReason, StreamEnded, StreamState, Xrun, XrunKind
 from rig import AUTOVOL, F32, F64, MON, PLAY, REC, S16, S24, S24P, S32, blocks, noise, padded, rig
+
+from audiod.engine import EndReason, StreamEnded, StreamState, Xrun, XrunKind
 
 IGNORE, SYNC, ERROR = 0, 1, 2
 
@@ -210,7 +211,9 @@ def test_7_position_begins_with_zero_and_follows_the_clock(tmp_path: Path) -> No
         assert 0 <= st.written - st.position <= 1920 + 1920
 
 
-@pytest.mark.parametrize(("rate", "round"), [(44100, 480), (44100, 256), (22051, 480), (11025, 96), (96000, 480)])
+@pytest.mark.parametrize(
+    ("rate", "round"), [(44100, 480), (44100, 256), (22051, 480), (11025, 96), (96000, 480)]
+)
 def test_7_rates_are_exact_at_any_block(tmp_path: Path, rate: int, round: int) -> None:
     with rig(tmp_path, round=round, bufsz=4 * round) as r:
         app = 4 * round * rate // 48000 + 2
@@ -251,7 +254,9 @@ def test_9_ignore_pauses_and_goes_on_with_the_next_sample(tmp_path: Path) -> Non
         r.stream(data)
         r.step(6, feed=False)  # four blocks were queued: two cycles find nothing
         st = r.sources[0].stream.stats()
-        assert (st.xruns, st.lost, st.position) == (1, 960, 0), "one pause of two blocks, and time stood still"
+        assert (st.xruns, st.lost, st.position) == (1, 960, 0), (
+            "one pause of two blocks, and time stood still"
+        )
         r.sources[0].feed()
         r.drain()
         out = r.played()
@@ -335,7 +340,9 @@ def test_9_error_ends_the_stream_in_that_cycle(tmp_path: Path) -> None:
         assert r.released() == {1}
         r.drain(r.sources[1])
         assert np.array_equal(r.played()[1920:], other[1920:])
-        assert not [e for e in r.seen if isinstance(e, StreamEnded)], "told by the pump, and it has no connection"
+        assert not [e for e in r.seen if isinstance(e, StreamEnded)], (
+            "told by the pump, and it has no connection"
+        )
         assert EndReason.XRUN
 
 
