@@ -548,11 +548,8 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 		dev_fail(d, n);
 		return;
 	}
-	for (int i = 0; i < n && rc >= 0; i++) {
+	for (int i = 0; i < n && rc >= 0; i++)
 		rc = dev_cycle(d, due + i * d->period_ns, n);
-		if (d->par.clock == DRV_CLOCK_MANUAL)
-			atomic_fetch_add(&d->step_done, 1);
-	}
 	if (rc == -EPIPE)
 		dev_restart(d);
 	else if (rc < 0)
@@ -567,11 +564,15 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 static void
 dev_wait(device *d, int64_t timeout_ns)
 {
-	struct timespec ts = { timeout_ns / NS, timeout_ns % NS };
 	struct pollfd pfd = { d->wakefd, POLLIN, 0 };
+	struct timespec ts;
 	uint64_t n;
 	int due;
 
+	/* control, far behind, wakes nobody when it has made room */
+	if (d->unreleased && (timeout_ns < 0 || timeout_ns > d->period_ns))
+		timeout_ns = d->period_ns;
+	ts = (struct timespec){ timeout_ns / NS, timeout_ns % NS };
 	atomic_store(&d->waiting, 1);
 	due = atomic_load(&d->quit) || atomic_load(&d->cmd_w) != atomic_load(&d->cmd_r) ||
 	    atomic_load(&d->step_req) != atomic_load(&d->step_done);
@@ -641,11 +642,19 @@ real_wait(device *d)
 }
 
 static void
+step_answer(device *d, int64_t req)
+{
+	uint64_t one = 1;
+
+	atomic_store(&d->step_done, req);
+	(void)!write(d->stepfd, &one, sizeof(one));
+}
+
+static void
 manual_run(device *d)
 {
-	int64_t n = atomic_load(&d->step_req) - atomic_load(&d->step_done);
+	int64_t req = atomic_load(&d->step_req), n = req - atomic_load(&d->step_done);
 	struct pollfd pfds[DRV_NFDS];
-	uint64_t one = 1;
 	int k;
 
 	d->wake_ns = now_ns();
@@ -656,10 +665,7 @@ manual_run(device *d)
 			(void)poll(pfds, (nfds_t)k, 0);
 		dev_run_blocks(d, pfds);
 	}
-	/* steps of a clock that does not run pass nothing */
-	if (n > 0)
-		atomic_fetch_add(&d->step_done, n);
-	(void)!write(d->stepfd, &one, sizeof(one));
+	step_answer(d, req);	/* steps of a clock that does not run pass nothing */
 }
 
 static void *
@@ -676,7 +682,9 @@ dev_thread(void *arg)
 		dev_commands(d);
 		if (d->failed) {
 			dev_end_all(d, ENDED_DEVICE);
-			atomic_store(&d->step_done, atomic_load(&d->step_req));
+			dev_retry(d);
+			if (atomic_load(&d->step_req) != atomic_load(&d->step_done))
+				step_answer(d, atomic_load(&d->step_req));
 			if (!atomic_load(&d->quit))
 				dev_wait(d, -1);
 			continue;
@@ -717,6 +725,7 @@ dev_thread(void *arg)
 		d->drv->stop(d->drvh);
 	atomic_store(&d->running, 0);
 	atomic_store(&d->next_due, 0);
+	dev_commands(d);		/* a stream started just before the close ends like the others */
 	dev_end_all(d, ENDED_DEVICE);
 	return NULL;
 }
@@ -886,6 +895,19 @@ bad:
 	return rc;
 }
 
+static void
+orphan_put(engine *e, const struct event *ev)
+{
+	struct orphan *o = malloc(sizeof(*o));
+
+	if (o == NULL)
+		return;
+	o->next = NULL;
+	o->ev = *ev;
+	*e->orphan_end = o;
+	e->orphan_end = &o->next;
+}
+
 int
 device_close(device *d)
 {
@@ -896,16 +918,14 @@ device_close(device *d)
 	wake(d);
 	pthread_join(d->thread.pt, NULL);
 	d->drv->close(d->drvh);
-	while (evring_get(d->events, &ev)) {
-		struct orphan *o = malloc(sizeof(*o));
-
-		if (o == NULL)
-			break;
-		o->next = NULL;
-		o->ev = ev;
-		*e->orphan_end = o;
-		e->orphan_end = &o->next;
+	while (evring_get(d->events, &ev))
+		orphan_put(e, &ev);
+	for (stream *s = d->unreleased; s; s = s->next) {	/* those that found no room there */
+		ev = (struct event){ .type = EV_RELEASED, .id = s->id, .dev = d->id };
+		atomic_store(&s->refs, 0);
+		orphan_put(e, &ev);
 	}
+	d->unreleased = NULL;
 	d->closed = 1;
 	engine_signal(e);
 	device_unref(d);
