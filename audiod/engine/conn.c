@@ -155,7 +155,8 @@ conn_die(struct pump *p, struct conn *c, int reason, int err)
 	*c->prev = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
-	close(c->fd);			/* leaves epoll with it */
+	(void)epoll_ctl(p->epfd, EPOLL_CTL_DEL, c->fd, NULL);	/* it may live on in a process that was forked */
+	close(c->fd);
 	c->fd = -1;
 	c->out_len = 0;
 	pump_post(p, EV_CONN_CLOSED, c->id, reason, err);
@@ -197,7 +198,7 @@ take_write(struct pump *p, struct conn *c, struct rd r)	/* at its parameters */
 	}
 	sl = &c->slots[number];
 	s = sl->stream;
-	if (sl->state == SLOT_ENDED)
+	if (sl->state == SLOT_ENDED || (sl->state == SLOT_DRAIN && sl->left == SLOT_ENDED))
 		return;				/* it could not know yet */
 	if (sl->state != SLOT_RUN)
 		conn_break(p, c, PROTO_STREAM, (int64_t)number);
@@ -274,13 +275,13 @@ take_request(struct pump *p, struct conn *c, uint64_t id, struct rd r)	/* at its
 	if (flush || rd_name(&r, "stop")) {
 		if (id >> 32 || !rd_stream(&r, 1, &number, NULL) || c->slots[number].state != SLOT_RUN)
 			return 0;
-		slot_stop(p, c, (uint32_t)number, !flush, answer, stop_answer(answer, id, number));
+		slot_stop(p, c, (uint32_t)number, !flush, SLOT_NONE, answer, stop_answer(answer, id, number));
 		c->slots[number].request = (int64_t)id;
 		return 1;
 	}
 	if (rd_name(&r, "close")) {
 		if (rd_stream(&r, 1, &number, NULL) && c->slots[number].state == SLOT_RUN)
-			slot_stop(p, c, (uint32_t)number, 1, NULL, 0);
+			slot_stop(p, c, (uint32_t)number, 1, SLOT_NONE, NULL, 0);
 		return 0;
 	}
 	return 0;
@@ -328,6 +329,7 @@ conn_parse(struct pump *p, struct conn *c)
 			c->blocked = 1;
 			p->nblocked++;
 			atomic_store(&p->starving, 1);
+			p->told = 1;		/* control may have made room before it could see that we starve */
 			memset(&c->scan, 0, sizeof(c->scan));
 			break;
 		}
@@ -351,14 +353,14 @@ conn_swept(struct pump *p, struct conn *c)	/* its socket is empty now */
 			atomic_store_explicit(&c->slots[i].stream->swept_ns, p->now, memory_order_relaxed);
 }
 
-void
+int
 conn_read(struct pump *p, struct conn *c)
 {
 	size_t room;
 	ssize_t n;
 
 	if (c->dead || c->broken || c->blocked)
-		return;
+		return 0;
 	if (c->in_off > 0) {
 		memmove(c->in, c->in + c->in_off, c->in_len);
 		c->in_off = 0;
@@ -367,11 +369,11 @@ conn_read(struct pump *p, struct conn *c)
 	n = recv(c->fd, c->in + c->in_len, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		conn_swept(p, c);
-		return;
+		return 0;
 	}
 	if (n <= 0) {
 		conn_die(p, c, n == 0 || errno == ECONNRESET ? CLOSE_EOF : CLOSE_ERROR, n == 0 ? 0 : errno);
-		return;
+		return 0;
 	}
 	c->in_len += (size_t)n;
 	conn_parse(p, c);
@@ -379,4 +381,5 @@ conn_read(struct pump *p, struct conn *c)
 		conn_swept(p, c);
 	if (c->broken && !c->dead)
 		conn_mode(p, c);
+	return 1;
 }

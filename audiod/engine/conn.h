@@ -26,6 +26,7 @@ struct slot {				/* one stream number of the client */
 	struct stream *stream;
 	enum slot_state state;
 	int drained;			/* stop was a drain */
+	enum slot_state left;		/* its state when it has stopped */
 	int begun;			/* has been seen to play */
 	int64_t request;		/* id of the stop that the answer is for, -1 none */
 	uint32_t answer_len;
@@ -89,7 +90,7 @@ struct pump {
 	int quit;
 };
 
-void	conn_read(struct pump *, struct conn *);
+int	conn_read(struct pump *, struct conn *);	/* 1: something came */
 void	conn_flush(struct pump *, struct conn *);
 void	conn_parse(struct pump *, struct conn *);	/* what has been read */
 void	conn_die(struct pump *, struct conn *, int reason, int err);
@@ -105,7 +106,10 @@ void	pump_forward(struct pump *, struct conn *, const uint8_t *, uint32_t n);
 void	pump_dirty(struct pump *, struct conn *);
 
 void	slot_start(struct pump *, struct conn *, uint32_t number, struct stream *);
-void	slot_stop(struct pump *, struct conn *, uint32_t number, int drain, const void *answer, uint32_t n);
+/* left: SLOT_NONE if the client asked, SLOT_ENDED if it cannot know and may write on */
+void	slot_stop(struct pump *, struct conn *, uint32_t number, int drain, enum slot_state left,
+	    const void *answer, uint32_t n);
+void	slot_end(struct pump *, struct conn *, uint32_t number);	/* by the server */
 void	slot_drop(struct pump *, struct conn *, uint32_t number, enum slot_state left);	/* let go of the stream */
 void	slot_emit(struct pump *, struct stream *);	/* position, credit, data, end */
 

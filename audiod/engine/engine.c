@@ -203,7 +203,7 @@ engine_clear(engine *e)
 
 	while (read(e->efd, &n, sizeof(n)) < 0 && errno == EINTR)
 		;
-	atomic_store(&e->signalled, 0);
+	(void)atomic_exchange(&e->signalled, 0);	/* not a store: it orders the reads of events behind it */
 }
 
 int

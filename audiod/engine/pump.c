@@ -188,13 +188,9 @@ sync_all(struct pump *p, int64_t cookie)
 {
 	for (struct conn *c = p->conns, *next; c; c = next) {
 		next = c->next;
-		for (int i = 0; i < SYNC_READS && !c->dead && !c->broken && !c->blocked; i++) {
-			size_t before = c->in_len;
-			int64_t now = p->now;
-
+		for (int i = 0; i < SYNC_READS; i++) {
 			p->now = now_ns();
-			conn_read(p, c);
-			if (c->in_len == before && p->now == now)
+			if (!conn_read(p, c))
 				break;
 		}
 	}
@@ -229,7 +225,7 @@ cmd_end(struct pump *p, struct cmd *c)
 	if (!c->conn->dead && s) {
 		atomic_store(&s->stop, STOP_FLUSH);
 		stream_poke(s);
-		slot_drop(p, c->conn, c->number, SLOT_ENDED);
+		slot_end(p, c->conn, c->number);
 	}
 	conn_queue(p, c->conn, c->data, c->len);
 }
@@ -263,7 +259,7 @@ command(struct pump *p, struct cmd *c)
 		break;
 	case CMD_STOP:
 		if (!k->dead && k->slots[c->number].state == SLOT_RUN)
-			slot_stop(p, k, c->number, c->arg, c->data, c->len);
+			slot_stop(p, k, c->number, c->arg, SLOT_ENDED, c->data, c->len);
 		break;
 	case CMD_END:
 		cmd_end(p, c);
@@ -317,7 +313,7 @@ sockets(struct pump *p, struct epoll_event *evs, int n)
 
 		if (c == NULL) {
 			(void)!read(p->wakefd, &u, sizeof(u));
-			atomic_store(&p->signalled, 0);
+			(void)atomic_exchange(&p->signalled, 0);	/* orders what is read after it */
 			continue;
 		}
 		if (evs[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {

@@ -142,23 +142,43 @@ data_due(struct pump *p, struct stream *s)
 	}
 }
 
+/* the answer to its stop; 0: the peer does not read, later */
+static int
+slot_answer(struct pump *p, struct conn *c, struct slot *sl)
+{
+	uint8_t *o;
+
+	if (sl->answer_len == 0)
+		return 1;
+	if ((o = conn_room(c, sl->answer_len)) == NULL)
+		return 0;
+	memcpy(o, sl->answer, sl->answer_len);
+	conn_out(p, c, o + sl->answer_len);
+	sl->answer_len = 0;
+	return 1;
+}
+
 static void
 slot_stopped(struct pump *p, struct stream *s)
 {
 	struct conn *c = s->conn;
 	struct slot *sl = &c->slots[s->number];
 	uint32_t id = s->id, number = s->number;
-	int drained = sl->drained;
-	uint8_t *o;
 
-	if (sl->answer_len > 0) {
-		if ((o = conn_room(c, sl->answer_len)) == NULL)
-			return;			/* the peer does not read: later */
-		memcpy(o, sl->answer, sl->answer_len);
-		conn_out(p, c, o + sl->answer_len);
-	}
-	pump_post(p, EV_STOPPED, id, 0, drained);
-	slot_drop(p, c, number, SLOT_NONE);
+	if (!slot_answer(p, c, sl))
+		return;
+	pump_post(p, EV_STOPPED, id, 0, sl->drained);
+	slot_drop(p, c, number, sl->left);
+}
+
+/* the server ends it: a stop that the pump has taken from the client is answered even so */
+void
+slot_end(struct pump *p, struct conn *c, uint32_t number)
+{
+	struct slot *sl = &c->slots[number];
+
+	(void)slot_answer(p, c, sl);
+	slot_drop(p, c, number, SLOT_ENDED);
 }
 
 void
@@ -255,13 +275,15 @@ slot_quiet(struct conn *c, struct slot *sl)
 }
 
 void
-slot_stop(struct pump *p, struct conn *c, uint32_t number, int drain, const void *answer, uint32_t n)
+slot_stop(struct pump *p, struct conn *c, uint32_t number, int drain, enum slot_state left,
+    const void *answer, uint32_t n)
 {
 	struct slot *sl = &c->slots[number];
 
 	slot_quiet(c, sl);
 	sl->state = SLOT_DRAIN;
 	sl->drained = drain;
+	sl->left = left;
 	sl->answer_len = n;
 	if (n > 0)
 		memcpy(sl->answer, answer, n);

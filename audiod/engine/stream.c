@@ -202,7 +202,7 @@ stream_poke(stream *s)
 	device *d = s->dev;
 
 	if (d->par.clock == DRV_CLOCK_FREE || atomic_load(&s->stop) != STOP_NONE ||
-	    (atomic_load_explicit(&s->state, memory_order_relaxed) == STREAM_PRIMING &&
+	    (atomic_load_explicit(&s->state, memory_order_relaxed) <= STREAM_PRIMING &&
 	    s->play && fring_room(s->play) == 0))
 		dev_poke(d);
 }
