@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import audiod_client
 
 BIN = Path(sys.executable).parent
 PATIENCE = 60  # seconds until a test gives up on a process: never reached when all is well
@@ -65,8 +66,10 @@ class Daemon:
     def ctl_start(self, *args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([BIN / "audioctl", *args], env=self.env, **options)
 
-    def json(self, *args: str) -> Any:
-        return json.loads(self.ctl(*args, "--json").stdout)
+    def ask(self, method: str, **args: object) -> Any:
+        """One request on a connection of its own."""
+        with audiod_client.Connection.connect(str(self.socket)) as connection:
+            return connection.request(method, **args)
 
     def threads(self) -> dict[int, int]:
         """Context switches so far of every thread: each is a wake-up, or its end."""

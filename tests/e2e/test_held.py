@@ -110,7 +110,7 @@ def test_streams_play_and_end_while_python_is_held(tmp_path: Path, monkeypatch: 
     with running(tmp_path, "-f", f"file:{out}", "-b", "9600") as daemon:
         monkeypatch.setenv("AUDIOD_SOCKET", str(daemon.socket))
         seen = play_through(lambda: daemon.pid, daemon, HOLD_S)
-        assert daemon.json("status")["xruns"]["ours"] == 0
+        assert daemon.ask("status")["xruns"]["ours"] == 0
     assert seen["answered while held"], "the ERROR stream drained and was answered without Python"
     assert seen["all taken while held"]
     assert seen["heard while held"] > RATE  # two seconds were due; half of it allows for slow machines
@@ -128,7 +128,7 @@ def test_the_check_fails_with_the_pump_held(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("AUDIOD_SOCKET", str(daemon.socket))
 
         def pump() -> int:
-            rows = daemon.json("status")["realtime"]["threads"]
+            rows = daemon.ask("status")["realtime"]["threads"]
             return next(t["tid"] for t in rows if t["device"] is None)
 
         seen = play_through(pump, daemon, 0.5)

@@ -18,7 +18,7 @@ def wakeups(daemon: Daemon) -> int:
 
 def settled(daemon: Daemon) -> bool:
     """The device has played out and is closed again."""
-    row = daemon.json("devices")["devices"][0]
+    row = daemon.ask("devices")["devices"][0]
     return row["state"] == "closed"
 
 

@@ -63,7 +63,7 @@ def test_two_players_at_once_are_their_exact_sum(tmp_path: Path, music) -> None:
     with running(tmp_path, "-f", f"file:{out}?dither=off") as daemon:
         first = daemon.ctl_start("play", "-q", long)
         while not [
-            s for s in daemon.json("streams")["streams"] if s["state"] == "running" and s["position"] > 0
+            s for s in daemon.ask("streams")["streams"] if s["state"] == "running" and s["position"] > 0
         ]:
             assert first.poll() is None
         daemon.ctl("play", short)
@@ -172,7 +172,7 @@ def test_record_by_the_command_line(tmp_path: Path, music) -> None:
     source, took = music(16), tmp_path / "took.wav"
     with running(tmp_path, "-f", "loopback", "-a", "on") as daemon:
         recorder = daemon.ctl_start("record", "-q", "--duration", "3", took)
-        while not [s for s in daemon.json("streams")["streams"] if s["state"] == "running"]:
+        while not [s for s in daemon.ask("streams")["streams"] if s["state"] == "running"]:
             assert recorder.poll() is None
         daemon.ctl("play", source)
         assert recorder.wait(PATIENCE) == 0
@@ -186,7 +186,7 @@ def test_record_ended_by_hand_is_a_whole_file(tmp_path: Path) -> None:
     took = tmp_path / "took.wav"
     with running(tmp_path, "-f", "loopback") as daemon:
         recorder = daemon.ctl_start("record", "-q", took)
-        while not [s for s in daemon.json("streams")["streams"] if s["position"] > 4800]:
+        while not [s for s in daemon.ask("streams")["streams"] if s["position"] > 4800]:
             assert recorder.poll() is None
         recorder.send_signal(signal.SIGINT)
         assert recorder.wait(PATIENCE) == 0
@@ -197,11 +197,11 @@ def test_play_ended_by_hand_leaves_the_daemon_well(tmp_path: Path, music) -> Non
     out = tmp_path / "out.wav"
     with running(tmp_path, "-f", f"file:{out}") as daemon:
         player = daemon.ctl_start("play", "-q", music(16, seconds=4), stderr=subprocess.DEVNULL)
-        while not [s for s in daemon.json("streams")["streams"] if s["position"] > 0]:
+        while not [s for s in daemon.ask("streams")["streams"] if s["position"] > 0]:
             assert player.poll() is None
         player.send_signal(signal.SIGINT)
         assert player.wait(PATIENCE) == 130
-        assert daemon.json("streams")["streams"] == []
+        assert daemon.ask("streams")["streams"] == []
         daemon.ctl("play", music(16, seconds=0.3))
         assert daemon.stop() == 0
     assert 0 < len(samples(out)) < 4 * 48000
@@ -244,7 +244,7 @@ def test_term_drains_what_plays_and_finishes_the_file(tmp_path: Path, music) -> 
     source, out = music(16, seconds=4), tmp_path / "out.wav"
     with running(tmp_path, "-f", f"file:{out}") as daemon:
         player = daemon.ctl_start("play", "-q", source, stderr=subprocess.PIPE)
-        while not [s for s in daemon.json("streams")["streams"] if s["position"] > 0]:
+        while not [s for s in daemon.ask("streams")["streams"] if s["position"] > 0]:
             assert player.poll() is None
         assert daemon.stop(signal.SIGTERM) == 0
         assert not daemon.socket.exists()
