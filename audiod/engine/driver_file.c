@@ -462,7 +462,6 @@ file_start(void *drv)
 	struct file *d = drv;
 
 	d->err = 0;
-	d->quiet = 0;
 	d->rec.pos = d->rec.wf.offset;
 	d->rec.fill = d->taken = 0;
 	d->running = 1;

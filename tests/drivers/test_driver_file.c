@@ -205,6 +205,11 @@ test_gaps(void)
 	play(&par, "4|5");
 	holds("u.wav", &par, ".1.2.345", 0x80);
 	closed();
+	par.round = 5000;	/* a gap longer than the buffer */
+	opened("u.raw", NULL, 0, &par);
+	play(&par, "1....................2");
+	holds("u.raw", &par, "1....................2", 0x80);
+	closed();
 	/* and of 24 bits in 3 bytes, 5 channels, where the buffer holds no round number of blocks */
 	par = par_of(&s24le3, 5, 0);
 	par.round = 77;
@@ -480,7 +485,7 @@ test_record(void)
 	make_sound("t.wav", &s16le, 48000, 1, 100000);
 	par = par_of(&s16le, 0, 1);
 	opened("", "t.wav", 0, &par);
-	CHECK_EQ(truncate(in_dir("t.wav"), 44 + 2 * 777), 0);
+	CHECK_EQ(truncate(in_dir("t.wav"), 44 + 2 * 777 + 1), 0);
 	recorded(&par, 777, 0);
 	closed();
 }

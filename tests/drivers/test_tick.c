@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include "../engine/check.h"
 #include "../../audiod/engine/tick.h"
@@ -86,6 +87,7 @@ test_running(void)
 {
 	struct tick t;
 	struct pollfd pfd;
+	struct itimerspec its;
 	int64_t due;
 	int n, wakes = 0, blocks = 0;
 
@@ -110,15 +112,22 @@ test_running(void)
 	CHECK_EQ(tick_stop(&t), 0);
 	CHECK_EQ(poll(&pfd, 1, 0), 0);
 	CHECK_EQ(tick_poll(&t, &pfd), 0);
-	/* an expiry that comes before its block is armed again, not lost */
+	/* started again, it counts from one again */
 	CHECK_EQ(tick_start(&t), 0);
 	CHECK_EQ(tick_poll(&t, &pfd), 1);
 	CHECK_EQ(poll(&pfd, 1, 60000), 1);
-	t.start += 2000000;		/* as if the timer were early */
-	n = tick_ready(&t, &pfd, &due);
-	CHECK(n >= 0);
+	CHECK(tick_ready(&t, &pfd, &due) >= 1);
+	CHECK_EQ(due, tick_due(&t, 1));
+	/* an expiry that comes before its block is neither lost nor a reason to spin */
 	CHECK_EQ(tick_poll(&t, &pfd), 1);
 	CHECK_EQ(poll(&pfd, 1, 60000), 1);
+	t.start += 3600000000000;	/* as if the timer were early, very early */
+	CHECK_EQ(tick_ready(&t, &pfd, &due), 0);
+	CHECK_EQ(poll(&pfd, 1, 0), 0);
+	CHECK_EQ(timerfd_gettime(t.fd, &its), 0);
+	CHECK(its.it_value.tv_sec >= 3000);
+	CHECK_EQ(its.it_interval.tv_sec, 0);
+	CHECK_EQ(its.it_interval.tv_nsec, 0);
 	CHECK_EQ(tick_stop(&t), 0);
 	tick_close(&t);
 }
