@@ -79,6 +79,7 @@ class ClientStream:
         self._retry = retry
         self._removed = removed
         self._run: engine.Stream | None = None
+        self._plays = False
         self._group = 0
         self._holds = True
         self._gone = False  # its connection is
@@ -139,9 +140,9 @@ class ClientStream:
         self._allow(Act.GETCAP)
 
     def setvol(self, vol: int) -> None:
-        """The client's own: the pump has applied it already if it knew the stream as started."""
+        """The client's own.  What plays was fed by the pump, which has applied this then: not again, out of order."""
         self._allow(Act.SETVOL)
-        if self._run is not None:
+        if self._run is not None and not self._plays:
             self._run.setvol(vol)
         self._core.set_volume(self.row, vol)
 
@@ -150,7 +151,7 @@ class ClientStream:
         if self._run is not None:
             self._run.setvol(vol)
         if self._core.set_volume(self.row, vol) and self.started:
-            self.conn.send(pack_notification("onvol", [self.number, vol]))
+            self.conn.tell(self.number, pack_notification("onvol", [self.number, vol]))
 
     def start(self, request: int) -> None:
         """Start; the pump answers, then lets credit, onmove and data flow."""
@@ -173,6 +174,7 @@ class ClientStream:
                 )
             ) from error
         self._run = run
+        self._plays = False
         self.state = state
         if self.row.volume != 127:
             self.conn.send(pack_notification("onvol", [self.number, self.row.volume]))
@@ -205,6 +207,7 @@ class ClientStream:
     # ---- events of the engine ----
 
     def playing(self) -> None:
+        self._plays = True
         self._core.stream_changed(self.row)
 
     def stopped(self) -> None:

@@ -219,6 +219,10 @@ class FakeConn:
         with contextlib.suppress(BrokenPipeError, BlockingIOError):  # `sent` has it all
             os.write(self.fd, data)
 
+    def tell(self, number: int, data: bytes) -> None:
+        if number in self.slots and not self.slots[number].draining:
+            self.send(data)
+
     def start(self, stream: FakeStream, number: int, answer: bytes) -> None:
         assert number not in self.slots, "started twice"
         stream.conn, stream.number = self, number

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 _ABI = 1
+_ERRSZ = 1024  # a path and a reason
 _PAYLOAD = 128 * 1024  # larger than MSG_MAX
 
 
@@ -472,8 +473,8 @@ class Device:
         c.free_clock, c.append = conf.free_clock, conf.append
         c.dither, c.stall_ms = conf.dither, conf.stall_ms
         c.par = _device_par(conf.par)
-        out, err = ffi.new("device **"), ffi.new("char[]", 256)
-        rc = lib.device_open(engine, ident, c, out, err, 256)
+        out, err = ffi.new("device **"), ffi.new("char[]", _ERRSZ)
+        rc = lib.device_open(engine, ident, c, out, err, _ERRSZ)
         if rc < 0:
             raise EngineError(-rc, ffi.string(err).decode(errors="replace") or os.strerror(-rc))
         self._h = out[0]
@@ -611,6 +612,11 @@ class Conn:
         """Queue bytes; what is sent keeps the order of the calls."""
         if self._h:
             lib.conn_send(self._h, data, len(data))
+
+    def tell(self, number: int, data: bytes) -> None:
+        """Queue a notification about a stream; dropped if it has stopped meanwhile."""
+        if self._h:
+            _check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
 
     def start(self, stream: Stream, number: int, answer: bytes) -> None:
         """Start `stream` as the client's `number`; credit, onmove and data follow the answer."""

@@ -217,6 +217,7 @@ void	stream_getstats(stream *, struct stream_stats *);
  */
 int	conn_new(engine *, uint32_t id, int fd, conn **);
 int	conn_send(conn *, const void *, uint32_t len);	/* in the order of the calls */
+int	conn_tell(conn *, uint32_t number, const void *, uint32_t len);	/* the same, but only while that stream is started: never behind the answer to its stop */
 /* queue the answer to start, then the mark after which credit, onmove and data of the stream flow */
 int	conn_start(conn *, stream *, uint32_t number, const void *, uint32_t len);
 /* stop as if the client had asked; when done the answer is queued after all else of the stream, and EV_STOPPED follows */

@@ -448,7 +448,9 @@ dev_cycle(device *d, int64_t due, int64_t nblocks)
 	}
 	dev_commands(d);
 	dev_master(d);
+	d->in_cycle = 1;
 	dev_admit(d);
+	d->in_cycle = 0;
 	n = atomic_load_explicit(&d->nattached, memory_order_relaxed);
 	atomic_fetch_add_explicit(&d->position, d->par.round, memory_order_relaxed);
 	dev_mix(d);
@@ -659,6 +661,8 @@ manual_run(device *d)
 
 	d->wake_ns = now_ns();
 	for (; n > 0 && atomic_load(&d->running); n--) {
+		dev_commands(d);
+		dev_admit(d);
 		d->drv->step(d->drvh, 1);
 		k = d->drv->poll(d->drvh, pfds);
 		if (k > 0)
@@ -706,6 +710,7 @@ dev_thread(void *arg)
 			real_wait(d);
 			break;
 		case DRV_CLOCK_FREE:
+			dev_admit(d);
 			if (free_ready(d)) {
 				d->wake_ns = now_ns();
 				dev_run_blocks(d, NULL);

@@ -226,6 +226,7 @@ struct device {
 	void *in, *out;			/* scratch of a stream: input and output of its resampler, decoded */
 	size_t in_size, out_size;
 	int plays;			/* this block is part of what some stream plays */
+	int in_cycle;			/* what was recorded in this block has been read */
 	int copied;			/* pblock is a stream's own bytes */
 };
 
@@ -248,6 +249,7 @@ const void *dev_monitored(device *, int f64);	/* round x pchan */
 #define CMD_FREE	7
 #define CMD_SYNC	8
 #define CMD_QUIT	9
+#define CMD_TELL	10
 
 int	pump_new(engine *);
 void	pump_free(engine *);

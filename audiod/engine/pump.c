@@ -254,6 +254,10 @@ command(struct pump *p, struct cmd *c)
 	case CMD_SEND:
 		conn_queue(p, k, c->data, c->len);
 		break;
+	case CMD_TELL:
+		if (!k->dead && k->slots[c->number].state == SLOT_RUN)
+			conn_queue(p, k, c->data, c->len);
+		break;
 	case CMD_START:
 		cmd_start(p, c);
 		break;
@@ -567,6 +571,14 @@ int
 conn_send(conn *c, const void *data, uint32_t n)
 {
 	return pump_command(c->engine->pump, CMD_SEND, c, NULL, 0, 0, 0, data, n);
+}
+
+int
+conn_tell(conn *c, uint32_t number, const void *data, uint32_t n)
+{
+	if (number >= CONN_NSTREAMS)
+		return -EINVAL;
+	return pump_command(c->engine->pump, CMD_TELL, c, NULL, number, 0, 0, data, n);
 }
 
 int

@@ -329,8 +329,14 @@ stream_attach(stream *s)
 
 	set_state(s, atomic_load(&s->stop) == STOP_DRAIN ? STREAM_DRAINING : STREAM_RUNNING);
 	s->attached = 1;
-	/* what only records need not wait for a buffer to be heard; a monitor starts where the mixes are known */
-	s->dpos = s->play || (s->par.flags & STREAM_MON) ? -(int64_t)d->par.bufsz : -(int64_t)d->par.round;
+	/*
+	 * What only records need not wait for a buffer to be heard: it begins with
+	 * the next block of the clock.  A monitor starts where the mixes are known.
+	 */
+	if (s->play || (s->par.flags & STREAM_MON))
+		s->dpos = -(int64_t)d->par.bufsz;
+	else
+		s->dpos = d->in_cycle ? -(int64_t)d->par.round : 0;
 	stream_retarget(s, 0);
 }
 

@@ -323,7 +323,7 @@ def test_9_sync_gives_silence_for_what_was_not_read(tmp_path: Path) -> None:
         recorder.heard.append(recorder.stream.read(1 << 16))
         r.step(10)
         got = recorder.recorded()
-        first = 3 * 480  # silence queued ahead of the player
+        first = 4 * 480  # silence queued ahead of the player
         want = np.concatenate([np.zeros((first, 2), int), data])[: len(got)]
         want[before + 4 * 480 : before + 8 * 480] = 0
         assert np.array_equal(got, want)
@@ -447,8 +447,11 @@ def test_recording_only_starts_at_once(tmp_path: Path) -> None:
     with rig(tmp_path) as r:
         rec = r.stream(flags=REC)
         r.step(3)
-        assert rec.moves == [0, 480, 960]
-        assert len(rec.recorded()) == 960 and not rec.recorded().any()
+        assert rec.moves == [480, 960, 1440], "the clock starts with it: its first block is the first"
+        assert len(rec.recorded()) == 1440 and not rec.recorded().any()
+        late = r.stream(flags=REC)
+        r.step(3)
+        assert late.moves == [480, 960, 1440], "so is the next block of a clock that runs"
 
 
 def test_two_recorders_hear_the_same(tmp_path: Path) -> None:
@@ -458,5 +461,5 @@ def test_two_recorders_hear_the_same(tmp_path: Path) -> None:
         a, b = r.stream(flags=REC), r.stream(flags=REC, enc=S24)
         r.step(15)
         assert np.array_equal(a.recorded().astype(int) * 256, b.recorded())
-        first = 3 * 480
+        first = 4 * 480
         assert np.array_equal(a.recorded()[first:], data[: len(a.recorded()) - first])
