@@ -106,6 +106,14 @@ class Stream:
 
 
 @dataclass
+class LinkGroup:
+    """Streams of one user that start in one cycle."""
+
+    number: int
+    members: int = 0
+
+
+@dataclass
 class Core:
     """Everything the server knows, and who wants to hear about it."""
 
@@ -115,7 +123,7 @@ class Core:
     xruns: Counter[Culprit] = field(default_factory=Counter)
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
     _volumes: dict[str, OrderedDict[str, int]] = field(default_factory=dict)
-    _links: dict[tuple[int, str], int] = field(default_factory=dict)
+    _links: dict[tuple[int, str], LinkGroup] = field(default_factory=dict)
     _last_id: int = 0
 
     # ---- changes ----
@@ -151,13 +159,21 @@ class Core:
     # ---- streams ----
 
     def next_id(self) -> int:
-        """A number that no stream has had since the server started."""
+        """A number that no stream or link group has had since the server started."""
         self._last_id += 1
         return self._last_id
 
-    def group(self, uid: int, link: str) -> int:
-        """The engine's number of a link group: one per user and name, for ever the same."""
-        return self._links.setdefault((uid, link), len(self._links) + 1)
+    def join_link(self, uid: int, link: str) -> int:
+        """The engine's number of a link group, one per user and name as long as it has members."""
+        group = self._links.setdefault((uid, link), LinkGroup(self.next_id()))
+        group.members += 1
+        return group.number
+
+    def leave_link(self, uid: int, link: str) -> None:
+        group = self._links[uid, link]
+        group.members -= 1
+        if group.members == 0:
+            del self._links[uid, link]
 
     def add(self, stream: Stream) -> None:
         self.streams[stream.id] = stream

@@ -88,7 +88,7 @@ class ClientStream:
         row.measure = self._measure
         row.setvol = self.setvol_by_other
         if row.link is not None:
-            self._group = known.group(row.uid, row.link)
+            self._group = known.join_link(row.uid, row.link)
             devices.join_group(row.sub.device, self._group, 1)
 
     @property
@@ -314,8 +314,9 @@ class ClientStream:
         if not self._holds:
             return
         self._holds = False
-        if self._group:
+        if self.row.link is not None:
             self._devices.join_group(self.row.sub.device, self._group, -1)
+            self._core.leave_link(self.row.uid, self.row.link)
         self._devices.drop(self.row.sub.device)
 
     def _stream_par(self) -> StreamPar:

@@ -559,3 +559,13 @@ def test_link_groups(house: House, client: Client) -> None:
     stranger = house.connect(Peer(1001, 1001, 99, frozenset({29})))
     stranger.call("start", stream=stranger.open(link="pair"))
     assert run_of(house).par.group != group, "another user's group of that name is another"
+
+
+def test_link_groups_are_forgotten_with_their_last_member(house: House, client: Client) -> None:
+    """Else a client could fill the server's memory with names."""
+    for i in range(100):
+        client.call("close", stream=client.open(link=f"group{i}"))
+    left = client.open(link="left")
+    assert len(house.dispatch.core._links) == 1
+    client.call("close", stream=left)
+    assert not house.dispatch.core._links
