@@ -140,7 +140,7 @@ class ClientStream:
         self._allow(Act.GETCAP)
 
     def setvol(self, vol: int) -> None:
-        """The client's own.  What plays was fed by the pump, which has applied this then: not again, out of order."""
+        """The client's own.  What plays is fed by the pump, which has applied this already, in its order."""
         self._allow(Act.SETVOL)
         if self._run is not None and not self._plays:
             self._run.setvol(vol)
