@@ -1,0 +1,244 @@
+"""What N streams cost: CPU, wake-ups, memory, xruns and times to start, audiod against sndiod.
+
+    python tests/perf/run_streams.py [--streams 1,8,32,128] [--rates 48000,44100] [--block 480,256]
+                                     [--seconds 2] [--rounds 3] [--peer sndiod|none] [--json FILE]
+
+Each round measures every case once, server after server, so that what else the
+machine does falls on all alike; the tables show medians of the rounds.  Only
+ratios within one run mean anything on a shared machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import usage
+from servers import PATIENCE, SETTLE, Audiod, Load, Server, Sndiod
+
+Row = dict[str, Any]
+THREADS = ("control", "device", "pump", "other")
+BUSY = 64  # streams that play while the start of another one is timed
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="what N streams cost, audiod against sndiod")
+    parser.add_argument("--streams", type=numbers, default=[1, 8, 32, 128], help="play streams at a time")
+    parser.add_argument("--rates", type=numbers, default=[48000, 44100], help="Hz of the streams")
+    parser.add_argument("--block", type=numbers, default=[480, 256], help="frames; the buffer is two blocks")
+    parser.add_argument("--seconds", type=float, default=2, help="length of one window")
+    parser.add_argument("--idle-seconds", type=float, default=5, help="length of the window without streams")
+    parser.add_argument("--opens", type=int, default=20, help="streams whose start is timed, a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", choices=("sndiod", "none"), default="sndiod")
+    parser.add_argument("--json", type=Path, help="file for all results")
+    return parser.parse_args(argv)
+
+
+# ---- one measurement ------------------------------------------------------------
+
+
+def idle(servers: list[Server], seconds: float) -> Iterable[tuple[str, Row]]:
+    """No client anywhere: all servers in the same window."""
+    before = {server.name: usage.now(server.process.pid) for server in servers}
+    time.sleep(seconds)
+    for server in servers:
+        yield server.name, usage.between(before[server.name], usage.now(server.process.pid), {})
+
+
+def window(server: Server, streams: int, rate: int, seconds: float) -> Row:
+    load = Load(server.load("-n", streams, "-r", rate, "-t", seconds + 3 * SETTLE))
+    roles = server.roles()
+    xruns = server.xruns()
+    time.sleep(SETTLE)
+    before = usage.now(server.process.pid)
+    time.sleep(seconds)
+    after = usage.now(server.process.pid)
+    row = usage.between(before, after, roles)
+    late = {cause: n - xruns[cause] for cause, n in server.xruns().items()}
+    result = load.end()
+    return row | {
+        "xruns": late,
+        "alive": result["alive"],
+        "moved": result.get("moved", result["alive"]),
+        "lag_frames": result["lag_frames_max"],
+        "client_cpu_s": result["client_cpu_s"],
+    }
+
+
+def opens(server: Server, count: int, busy: int) -> Row:
+    """How long a stream takes from connecting to its first frame heard, ms; `busy` others play."""
+    load = Load(server.load("-n", busy, "-t", PATIENCE)) if busy else None
+    command = server.load("-O", count, "-p", 0 if busy else 100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    if load:
+        load.process.terminate()
+        load.end()
+    times = {name: stats["med"] for name, stats in json.loads(done.stdout).items() if isinstance(stats, dict)}
+    return times | {"busy": busy}
+
+
+# ---- all of them, interleaved ------------------------------------------------------
+
+
+def start_all(kinds: list[type[Audiod] | type[Sndiod]], folder: Path, block: int) -> list[Server]:
+    servers: list[Server] = []
+    try:
+        for kind in kinds:
+            place = folder / f"{kind.name}-{len(list(folder.iterdir()))}"
+            place.mkdir()
+            servers.append(kind(place, block, 2 * block))
+    except BaseException:
+        stop_all(servers)
+        raise
+    return servers
+
+
+def stop_all(servers: list[Server]) -> None:
+    for server in servers:
+        server.stop()
+
+
+def measure(
+    args: argparse.Namespace, kinds: list[type[Audiod] | type[Sndiod]], folder: Path
+) -> dict[str, Any]:
+    idles: dict[str, list[Row]] = defaultdict(list)
+    starts: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+    runs: dict[tuple[int, int, int, str], list[Row]] = defaultdict(list)
+    for number in range(args.rounds):
+        for block in args.block:
+            for rate in args.rates:
+                servers = start_all(kinds, folder, block)
+                try:
+                    if (block, rate) == (args.block[0], args.rates[0]):
+                        for name, row in idle(servers, args.idle_seconds):
+                            idles[name].append(row)
+                    for streams in args.streams:
+                        for server in servers:
+                            if streams <= server.limit:
+                                case = (block, rate, streams, server.name)
+                                runs[case].append(window(server, streams, rate, args.seconds))
+                    if (block, rate) == (args.block[0], args.rates[0]):
+                        for server in servers:
+                            for busy in (0, min(BUSY, server.limit - 1)):
+                                starts[server.name, busy > 0].append(opens(server, args.opens, busy))
+                finally:
+                    stop_all(servers)
+        print(f"round {number + 1} of {args.rounds} done", file=sys.stderr)
+    return {
+        "idle": [{"server": name} | median(rows) for name, rows in idles.items()],
+        "start": [{"server": name} | median(rows) for (name, _), rows in starts.items()],
+        "run": [
+            {"block": block, "rate": rate, "streams": streams, "server": name} | median(rows)
+            for (block, rate, streams, name), rows in runs.items()
+        ],
+    }
+
+
+def median(rows: list[Row]) -> Row:
+    """Of each number, those inside maps too; of the CPU also the ends."""
+    out: Row = {}
+    for key, value in rows[0].items():
+        if isinstance(value, dict):
+            out[key] = median([row.get(key, {}) or value for row in rows])
+        else:
+            out[key] = round(statistics.median(row.get(key, 0) for row in rows), 4)
+    if "cpu_pct" in out and "threads" in out:
+        out["cpu_min"] = round(min(row["cpu_pct"] for row in rows), 4)
+        out["cpu_max"] = round(max(row["cpu_pct"] for row in rows), 4)
+    if "xruns" in rows[0]:  # the rare ones are what matters
+        out["xruns"] = {cause: sum(row["xruns"][cause] for row in rows) for cause in rows[0]["xruns"]}
+    return out
+
+
+def ratios(runs: list[Row]) -> list[Row]:
+    """audiod's CPU and wake-ups over its peer's, where both were measured."""
+    peers = {(r["block"], r["rate"], r["streams"]): r for r in runs if r["server"] != "audiod"}
+    out = []
+    for row in runs:
+        peer = peers.get((row["block"], row["rate"], row["streams"]))
+        if row["server"] == "audiod" and peer:
+            case = {key: row[key] for key in ("block", "rate", "streams")}
+            for key in ("cpu_pct", "wakeups_s", "rss_kb"):
+                case[key.rpartition("_")[0]] = round(row[key] / peer[key], 3) if peer[key] else None
+            out.append(case | {"peer": peer["server"]})
+    return out
+
+
+# ---- tables -----------------------------------------------------------------------
+
+
+def table(report: dict[str, Any]) -> list[str]:
+    by_case = {(r["block"], r["rate"], r["streams"]): r for r in report["ratios"]}
+    lines = [
+        "CPU in % of one core; by thread: control, device, pump; wake-ups a second; xruns of all rounds",
+        "",
+        f"{'server':7}{'block':>6}{'rate':>7}{'N':>5}{'CPU':>8}{'range':>14}{'ctl':>6}{'dev':>7}{'pump':>7}"
+        f"{'wakes':>7}{'RSS MB':>7}{'xruns':>6}{'lag':>5}{'ratio':>7}",
+    ]
+    for row in report["run"]:
+        threads = [row["threads"].get(role, {}).get("cpu_pct") for role in THREADS[:3]]
+        parts = [f"{value:.2f}" if value is not None else "" for value in threads]
+        ratio = by_case.get((row["block"], row["rate"], row["streams"]))
+        shown = f"{ratio['cpu']:.2f}" if ratio and row["server"] == "audiod" else ""
+        spread = f"{row['cpu_min']:.2f}-{row['cpu_max']:.2f}"
+        lines.append(
+            f"{row['server']:7}{row['block']:6}{row['rate']:7}{row['streams']:5}{row['cpu_pct']:8.2f}{spread:>14}"
+            f"{parts[0]:>6}{parts[1]:>7}{parts[2]:>7}{row['wakeups_s']:7.0f}{row['rss_kb'] / 1024:7.1f}"
+            f"{sum(row['xruns'].values()):6}{row['lag_frames']:5.0f}{shown:>7}"
+        )
+    lines += ["", "without streams:"]
+    for row in report["idle"]:
+        lines.append(
+            f"  {row['server']:7} CPU {row['cpu_pct']:.3f} %, {row['wakeups_s']:.1f} wake-ups/s, "
+            f"RSS {row['rss_kb'] / 1024:.1f} MB, PSS {row['pss_kb'] / 1024:.1f} MB"
+        )
+    lines += ["", "ms from connecting to the first frame heard, and in it to the answer of start:"]
+    for row in report["start"]:
+        ready = sum(v for k, v in row.items() if k.endswith("_ms") and "move" not in k and k != "close_ms")
+        others = f"{row['busy']:.0f} others play" if row["busy"] else "nobody else plays"
+        lines.append(f"  {row['server']:7} {row['begin_move_ms']:7.2f} {ready:7.2f}   {others}")
+    if report["peer_missing"]:
+        lines += ["", f"peer missing: {report['peer_missing']}"]
+    return lines
+
+
+def main(argv: list[str]) -> int:
+    args = arguments(argv)
+    kinds: list[type[Audiod] | type[Sndiod]] = [Audiod]
+    missing = "not asked for" if args.peer == "none" else Sndiod.missing()
+    if not missing:
+        kinds.append(Sndiod)
+    with tempfile.TemporaryDirectory(prefix="audiod-perf-") as folder:
+        report = measure(args, kinds, Path(folder))
+    report["ratios"] = ratios(report["run"])
+    report["peer_missing"] = missing
+    report["conditions"] = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "rounds": args.rounds,
+        "seconds": args.seconds,
+    }
+    print("\n".join(table(report)))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
