@@ -16,6 +16,7 @@
 #include "driver.h"
 #include "dsp.h"
 
+#define NS		1000000000	/* in a second */
 #define NDEV_MAX	64		/* devices of one engine, closed ones whose streams live included */
 #define RAMP_MS		10		/* smoothstep of every change of gain */
 #define DEVCMD_SIZE	8192		/* commands that may wait for a device thread */
@@ -232,7 +233,9 @@ struct device {
 
 int	dev_command(device *, int op, stream *, uint32_t a, uint32_t b);	/* control: 0 or -EAGAIN */
 void	device_unref(device *);		/* control */
-void	dev_poke(device *);		/* wake the thread if it waits */
+void	*dev_run(void *);		/* the device thread */
+void	dev_wake(device *);		/* wake the thread */
+void	dev_poke(device *);		/* ... if it waits */
 void	dev_event(device *, const struct event *);	/* device thread: may be lost if control is far behind */
 void	dev_xrun(device *, stream *, int kind, int64_t missing);
 const void *dev_recorded(device *, int f64);	/* round x rchan */

@@ -116,7 +116,7 @@ static int
 wait_ns(int epfd, struct epoll_event *evs, int64_t timeout)
 {
 #ifdef SYS_epoll_pwait2
-	struct timespec ts = { timeout / 1000000000, timeout % 1000000000 };
+	struct timespec ts = { timeout / NS, timeout % NS };
 	long n = syscall(SYS_epoll_pwait2, epfd, evs, NEVENTS, timeout < 0 ? NULL : &ts, NULL, (size_t)0);
 
 	if (n >= 0 || errno != ENOSYS)
@@ -538,7 +538,7 @@ engine_pump_wakeups(engine *e, int64_t *wakeups, int64_t *cpu_ns)
 	*wakeups = atomic_load(&e->pump->wakeups);
 	if (pthread_getcpuclockid(e->pump->thread.pt, &clk) == 0)
 		clock_gettime(clk, &ts);
-	*cpu_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	*cpu_ns = (int64_t)ts.tv_sec * NS + ts.tv_nsec;
 	return 0;
 }
 

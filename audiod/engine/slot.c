@@ -69,7 +69,7 @@ position_due(struct pump *p, struct stream *s)
 	if (pos < 0)
 		return;
 	if (!s->told && pos > 0)	/* the first one is always zero */
-		position_tell(p, s, 0, ns - pos * 1000000000 / s->par.rate);
+		position_tell(p, s, 0, ns - pos * NS / s->par.rate);
 	position_tell(p, s, pos, ns);
 }
 

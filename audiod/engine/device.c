@@ -1,0 +1,301 @@
+/*
+ * device.c: a device as control sees it: opened, closed, commanded and asked.
+ *
+ * All of it runs on the control thread.  The device's own thread is dev.c.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "ring.h"
+
+int
+dev_command(device *d, int op, stream *s, uint32_t a, uint32_t b)
+{
+	uint32_t w = atomic_load_explicit(&d->cmd_w, memory_order_relaxed);
+
+	if (w - atomic_load_explicit(&d->cmd_r, memory_order_acquire) == DEVCMD_SIZE)
+		return -EAGAIN;
+	d->cmds[w % DEVCMD_SIZE] = (struct devcmd){ op, s, a, b };
+	atomic_store_explicit(&d->cmd_w, w + 1, memory_order_release);
+	dev_poke(d);
+	return 0;
+}
+
+static size_t
+scratch_size(const device *d)	/* bytes: the most frames that any stream's block has, at 64 channels in double */
+{
+	uint64_t n = ((uint64_t)d->par.round * DSP_RATE_MAX + d->par.rate - 1) / d->par.rate + 2;
+
+	return (size_t)n * DSP_NCHAN * sizeof(double);
+}
+
+static int
+dev_buffers(device *d)
+{
+	engine *e = d->engine;
+	size_t np = (size_t)d->par.round * d->par.pchan, nr = (size_t)d->par.round * d->par.rchan;
+
+	d->pframe = (size_t)d->par.pchan * d->par.enc.bps;
+	d->rframe = (size_t)d->par.rchan * d->par.enc.bps;
+	d->nmon = d->par.bufsz / d->par.round;
+	d->in = mem_reserve(scratch_size(d));
+	d->out = mem_reserve(scratch_size(d));
+	d->events = mem_new(e, sizeof(*d->events));
+	if (d->in == NULL || d->out == NULL || d->events == NULL)
+		return -ENOMEM;
+	if (np > 0) {
+		d->mix32 = mem_new(e, np * sizeof(float));
+		d->mix64 = mem_new(e, np * sizeof(double));
+		d->mon = mem_new(e, np * d->nmon * sizeof(double));
+		d->mon32 = mem_new(e, np * sizeof(float));
+		d->pblock = mem_new(e, d->par.round * d->pframe);
+		if (!d->mix32 || !d->mix64 || !d->mon || !d->mon32 || !d->pblock)
+			return -ENOMEM;
+	}
+	if (nr > 0) {
+		d->rec32 = mem_new(e, nr * sizeof(float));
+		d->rec64 = mem_new(e, nr * sizeof(double));
+		d->rblock = mem_new(e, d->par.round * d->rframe);
+		if (!d->rec32 || !d->rec64 || !d->rblock)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+dev_destroy(device *d)
+{
+	engine *e = d->engine;
+	size_t np = (size_t)d->par.round * d->par.pchan, nr = (size_t)d->par.round * d->par.rchan;
+
+	for (int i = 0; i < NDEV_MAX; i++)
+		if (e->devs[i] == d)
+			e->devs[i] = NULL;
+	if (d->wakefd >= 0)
+		close(d->wakefd);
+	if (d->stepfd >= 0)
+		close(d->stepfd);
+	mem_free(d->in, scratch_size(d));
+	mem_free(d->out, scratch_size(d));
+	mem_free(d->events, sizeof(*d->events));
+	mem_free(d->mix32, np * sizeof(float));
+	mem_free(d->mix64, np * sizeof(double));
+	mem_free(d->mon, np * d->nmon * sizeof(double));
+	mem_free(d->mon32, np * sizeof(float));
+	mem_free(d->pblock, d->par.round * d->pframe);
+	mem_free(d->rec32, nr * sizeof(float));
+	mem_free(d->rec64, nr * sizeof(double));
+	mem_free(d->rblock, d->par.round * d->rframe);
+	mem_free(d, sizeof(*d));
+}
+
+void
+device_unref(device *d)
+{
+	if (--d->refs == 0)
+		dev_destroy(d);
+}
+
+static int
+dev_open_driver(device *d, const struct device_conf *c, char *err, uint32_t errsz)
+{
+	struct drv_conf dc = { .arg = c->arg, .rec = c->rec, .free_clock = c->free_clock,
+	    .append = c->append };
+	int rc;
+
+	d->drv = drv_find(c->driver);
+	if (d->drv == NULL) {
+		snprintf(err, errsz, "there is no driver '%s'", c->driver);
+		return -ENODEV;
+	}
+	d->par = (struct drv_par){ .enc = { c->par.enc.bits, c->par.enc.bps, c->par.enc.sig,
+	    c->par.enc.le, c->par.enc.msb, c->par.enc.flt }, .rate = c->par.rate,
+	    .round = c->par.round, .bufsz = c->par.bufsz, .pchan = c->par.pchan, .rchan = c->par.rchan };
+	rc = d->drv->open(&d->drvh, &dc, &d->par, err, errsz);
+	if (rc < 0)
+		return rc;
+	return conv_init(&d->conv, &d->par.enc);
+}
+
+int
+device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, char *err, uint32_t errsz)
+{
+	device *d = mem_new(e, sizeof(*d));
+	int rc, i;
+	double one = 1;
+	uint64_t bits;
+
+	err[0] = '\0';
+	if (d == NULL)
+		return -ENOMEM;
+	d->engine = e;
+	d->id = id;
+	d->refs = 1;
+	d->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	d->stepfd = eventfd(0, EFD_CLOEXEC);
+	for (i = 0; i < NDEV_MAX && e->devs[i]; i++)
+		;
+	if (d->wakefd < 0 || d->stepfd < 0 || i == NDEV_MAX) {
+		snprintf(err, errsz, "no room for another device: %s", i == NDEV_MAX ?
+		    "too many of them have streams left" : strerror(errno));
+		rc = -EMFILE;
+		goto bad;
+	}
+	rc = dev_open_driver(d, c, err, errsz);
+	if (rc < 0)
+		goto bad;
+	d->period_ns = (int64_t)d->par.round * NS / d->par.rate;
+	d->stall_ns = (int64_t)c->stall_ms * 1000000;
+	d->ramp = d->par.rate * RAMP_MS / 1000;
+	d->wide = d->par.enc.bits > 24 && !(d->par.enc.flt && d->par.enc.bits == 32);
+	d->dither = c->dither;
+	d->seed = 0x9e3779b9u + id;
+	d->master_now = one;
+	memcpy(&bits, &one, sizeof(bits));
+	atomic_store(&d->master, bits);
+	rc = dev_buffers(d);
+	if (rc == 0)
+		rc = thread_start(&d->thread, d->par.clock == DRV_CLOCK_REAL ? e->rt_prio : 0,
+		    dev_run, d);
+	if (rc < 0) {
+		snprintf(err, errsz, "%s", strerror(-rc));
+		d->drv->close(d->drvh);
+		goto bad;
+	}
+	e->devs[i] = d;
+	*out = d;
+	return 0;
+bad:
+	d->refs = 0;
+	dev_destroy(d);
+	return rc;
+}
+
+static void
+orphan_put(engine *e, const struct event *ev)
+{
+	struct orphan *o = malloc(sizeof(*o));
+
+	if (o == NULL)
+		return;
+	o->next = NULL;
+	o->ev = *ev;
+	*e->orphan_end = o;
+	e->orphan_end = &o->next;
+}
+
+int
+device_close(device *d)
+{
+	engine *e = d->engine;
+	struct event ev;
+
+	atomic_store(&d->quit, 1);
+	dev_wake(d);
+	pthread_join(d->thread.pt, NULL);
+	d->drv->close(d->drvh);
+	while (evring_get(d->events, &ev))
+		orphan_put(e, &ev);
+	for (stream *s = d->unreleased; s; s = s->next) {	/* those that found no room there */
+		ev = (struct event){ .type = EV_RELEASED, .id = s->id, .dev = d->id };
+		atomic_store(&s->refs, 0);
+		orphan_put(e, &ev);
+	}
+	d->unreleased = NULL;
+	d->closed = 1;
+	engine_signal(e);
+	device_unref(d);
+	return 0;
+}
+
+void
+device_getpar(device *d, struct device_par *p)
+{
+	const struct drv_par *q = &d->par;
+
+	p->enc = (struct encoding){ q->enc.bits, q->enc.bps, q->enc.sig, q->enc.le, q->enc.msb, q->enc.flt };
+	p->rate = q->rate;
+	p->round = q->round;
+	p->bufsz = q->bufsz;
+	p->pchan = q->pchan;
+	p->rchan = q->rchan;
+	p->clock = (uint32_t)q->clock;
+}
+
+int
+device_step(device *d, uint32_t nblocks)
+{
+	int64_t want;
+	uint64_t n;
+
+	if (d->par.clock != DRV_CLOCK_MANUAL)
+		return -EINVAL;
+	want = atomic_fetch_add(&d->step_req, nblocks) + nblocks;
+	dev_poke(d);
+	while (atomic_load(&d->step_done) < want)
+		while (read(d->stepfd, &n, sizeof(n)) < 0 && errno == EINTR)
+			;
+	return 0;
+}
+
+void
+device_setgain(device *d, double gain)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &gain, sizeof(bits));
+	atomic_store_explicit(&d->master, bits, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->master_seq, 1, memory_order_release);
+}
+
+void
+device_setgroup(device *d, uint32_t group, uint32_t nmembers)
+{
+	(void)dev_command(d, DEVCMD_GROUP, NULL, group, nmembers);
+}
+
+void
+device_getstats(device *d, struct device_stats *st)
+{
+	struct timespec ts = { 0, 0 };
+	clockid_t clk;
+
+	memset(st, 0, sizeof(*st));
+	st->cycles = atomic_load(&d->cycles);
+	st->position = atomic_load(&d->position);
+	st->xruns = atomic_load(&d->xruns);
+	st->clipped = atomic_load(&d->clipped);
+	st->bypassed = atomic_load(&d->nbypassed);
+	st->running = atomic_load(&d->running);
+	st->streams = atomic_load(&d->nattached);
+	if (pthread_getcpuclockid(d->thread.pt, &clk) == 0 && clock_gettime(clk, &ts) == 0)
+		st->cpu_ns = (int64_t)ts.tv_sec * NS + ts.tv_nsec;
+}
+
+int
+device_getcycles(device *d, struct cycle *out, uint32_t max)
+{
+	int64_t end = atomic_load_explicit(&d->ncyc, memory_order_acquire), i, k = 0;
+
+	if (max > NCYCLES)
+		max = NCYCLES;
+	i = end > max ? end - max : 0;
+	for (; i < end; i++) {
+		struct cyclerec *c = &d->cyc[i % NCYCLES];
+		struct cycle r = { .seq = i, .due_ns = atomic_load(&c->due),
+		    .wake_ns = atomic_load(&c->wake), .end_ns = atomic_load(&c->end),
+		    .nblocks = atomic_load(&c->nblocks), .nstreams = atomic_load(&c->nstreams),
+		    .nxruns = atomic_load(&c->nxruns), .flags = atomic_load(&c->flags) };
+
+		/* one that the device thread wrote over meanwhile is not told */
+		if (atomic_load_explicit(&d->ncyc, memory_order_acquire) - i < NCYCLES)
+			out[k++] = r;
+	}
+	return (int)k;
+}
