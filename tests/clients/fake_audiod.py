@@ -58,6 +58,7 @@ class Peer:
         self.sock = sock
         self.wire = Connection("server")
         self.streams: dict[int, FakeStream] = {}
+        self.name, self.pid = "", 0
 
     def answer(self, request: Request, **result: object) -> None:
         self._send(self.wire.send_response(request.id, result))
@@ -122,6 +123,7 @@ class Peer:
     # ---- requests ----
 
     def do_hello(self, request: Request, version: int, client: str, pid: int, features: list[str]) -> None:
+        self.name, self.pid = client, pid
         self.answer(request, version=1, server="audiod 0.1.0", features=[], unit=0)
 
     def do_open(self, request: Request, device: str, mode: str, transport: str, **more: str) -> None:
@@ -222,7 +224,7 @@ class Peer:
             enc = str(stream.par.enc)
             rows.append(
                 {
-                    "id": 100 + stream.number, "name": "audioctl", "pid": self.server.client_pid, "uid": 0,
+                    "id": 100 + stream.number, "name": self.name, "pid": self.pid, "uid": 0,
                     "device": 0, "subdevice": "default", "mode": str(stream.mode), "state": stream.state,
                     "rate": stream.par.rate, "encoding": enc, "channels": stream.par.pchan, "volume": 127,
                     "position": 0, "latency": 0, "xruns": 0, "stream": stream.number,
@@ -260,7 +262,6 @@ class FakeAudiod:
         self.rows: list[dict[str, Any]] = []  # further rows of `streams`
         self.level = 100
         self.rec_blocks = 4
-        self.client_pid = 0  # of the rows of the clients' own streams
         self.failures: list[BaseException] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)

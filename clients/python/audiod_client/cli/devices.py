@@ -1,0 +1,81 @@
+"""`audioctl devices`: what there is to play on and record from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from audiod_client.cli.context import Context
+from audiod_client.cli.output import (
+    WIDTH,
+    bold,
+    clean,
+    fit,
+    hertz,
+    milliseconds,
+    number,
+    plural,
+    print_json,
+    text,
+)
+from audiod_client.volume import VOL_MAX
+
+__all__ = ["devices"]
+
+
+def devices(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
+    """List devices and their sub-devices; a star marks the default."""
+    with context.connect() as connection:
+        answer = connection.request("devices")
+    if context.json:
+        print_json(answer)
+        return
+    rows = answer.get("devices") or []
+    if not rows:
+        print("no devices: start audiod with -f, or let it find a card")
+        return
+    names = [text(sub, "name") for row in rows for sub in row.get("subdevices") or []]
+    indent = len("* snd/") + max(2, *(len(name) for name in names)) + 2 if names else 10
+    for row in rows:
+        star = "*" if row.get("default") else " "
+        head = f"{star} snd/{text(row, 'device')}".ljust(indent)
+        print(bold(context, fit(head + text(row, "name"), WIDTH)))
+        for line in _device(row):
+            print(fit(" " * indent + line, WIDTH))
+        for sub in row.get("subdevices") or []:
+            print(fit(f"  snd/{text(sub, 'name')}".ljust(indent) + _subdevice(sub), WIDTH))
+
+
+def _device(row: Mapping[str, Any]) -> tuple[str, str]:
+    rate = number(row, "rate")
+    sides = ", ".join(
+        f"{side} {count}"
+        for side, key in (("play", "play_channels"), ("rec", "rec_channels"))
+        if (count := row.get(key))
+    )
+    block, buffer = (milliseconds(number(row, key), rate) for key in ("round", "bufsz"))
+    format = f"{hertz(rate)} {text(row, 'encoding')}, {sides or 'no channels'}"
+    return (
+        f"{text(row, 'state')}, {format}, block {block}, buffer {buffer}",
+        f"volume {_percent(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
+    )
+
+
+def _subdevice(row: Mapping[str, Any]) -> str:
+    parts = []
+    for side in ("play", "rec"):
+        span = row.get(side)
+        if side in str(row.get("mode", "")).split(",") and isinstance(span, list) and len(span) == 2:
+            parts.append(f"{side} {clean(span[0])}-{clean(span[1])}")
+    parts.append(f"volume {_percent(row)}")
+    if row.get("join") is False:
+        parts.append("no join")
+    if row.get("autovol"):
+        parts.append("autovol")
+    return ", ".join(parts)
+
+
+def _percent(row: Mapping[str, Any]) -> str:
+    return f"{100 * number(row, 'volume') / VOL_MAX:.0f}%"

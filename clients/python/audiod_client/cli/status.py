@@ -1,0 +1,47 @@
+"""`audioctl status`: the server in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from audiod_client.cli.context import Context
+from audiod_client.cli.output import WIDTH, bold, clean, fit, number, plural, print_json, text, uptime
+
+__all__ = ["status"]
+
+
+def status(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
+    """Show whether audiod runs, since when, and how it does."""
+    with context.connect() as connection:
+        row = connection.request("status")
+    if context.json:
+        print_json(row)
+        return
+    head = f"{text(row, 'server')}, unit {text(row, 'unit')}, pid {text(row, 'pid')}"
+    print(bold(context, f"{head}, up {uptime(number(row, 'uptime'))}"))
+    lines = [("socket", clean(path)) for path in row.get("sockets") or ["none"]]
+    lines.append(("realtime", _realtime(row.get("realtime") or {})))
+    lines.append(("now", ", ".join(plural(row, key) for key in ("devices", "streams", "connections"))))
+    lines.append(("xruns", _xruns(row.get("xruns") or {})))
+    for name, value in lines:
+        print(fit(f"{name:<10}{value}", WIDTH))
+
+
+def _realtime(row: Mapping[str, Any]) -> str:
+    threads = [t for t in row.get("threads") or [] if isinstance(t, dict)]
+    fifo = sum(t.get("policy") == "fifo" for t in threads)
+    if row.get("granted"):
+        return f"yes: {fifo} of {len(threads)} threads, priority {text(row, 'wanted')}"
+    if not row.get("wanted"):
+        return "not asked for"
+    return f"no: {text(row, 'reason', 'the reason is not known')} (priority {text(row, 'wanted')} asked for)"
+
+
+def _xruns(row: Mapping[str, Any]) -> str:
+    total = sum(v for v in row.values() if isinstance(v, int))
+    if not total:
+        return "none"
+    return f"{total}: " + ", ".join(f"{value} {clean(key)}" for key, value in row.items() if value)

@@ -1,0 +1,67 @@
+"""`audioctl streams`: who plays and records, in what format, and what is done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from audiod_client.cli.context import Context
+from audiod_client.cli.output import (
+    WIDTH,
+    arrow,
+    channels,
+    fit,
+    hertz,
+    milliseconds,
+    number,
+    print_json,
+    table,
+    text,
+)
+from audiod_client.volume import VOL_MAX
+
+__all__ = ["streams"]
+
+
+def streams(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
+    """List streams; below each the conversion between it and its device."""
+    with context.connect() as connection:
+        answer = connection.request("streams")
+    if context.json:
+        print_json(answer)
+        return
+    rows = answer.get("streams") or []
+    if not rows:
+        print("no streams")
+        return
+    heads = (">ID", "NAME", ">PID", "WHERE", "STATE", ">VOLUME", ">LATENCY", ">XRUNS")
+    lines = table(context, heads, [_stream(row) for row in rows], 1)
+    indent = " " * (max(2, *(len(text(row, "id")) for row in rows)) + 2)
+    print(lines[0])
+    for line, row in zip(lines[1:], rows, strict=True):
+        print(line)
+        print(fit(indent + _what(row), WIDTH))
+
+
+def _stream(row: Mapping[str, Any]) -> tuple[str, ...]:
+    rate = number(row, "rate")
+    return (
+        text(row, "id"),
+        text(row, "name"),
+        text(row, "pid"),
+        f"snd/{text(row, 'subdevice')}",
+        text(row, "state"),
+        f"{100 * number(row, 'volume') / VOL_MAX:.0f}%",
+        milliseconds(number(row, "latency"), rate),
+        text(row, "xruns"),
+    )
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    rate, nchan = hertz(number(row, "rate")), channels(int(number(row, "channels")))
+    format = f"{text(row, 'mode')} {rate} {text(row, 'encoding')} {nchan}"
+    parts = [f"{format}: {arrow(text(row, 'conversion', 'conversion not known'))}"]
+    parts += [f"{key} {text(row, key)}" for key in ("type", "link") if row.get(key)]
+    return ", ".join(parts)
