@@ -248,28 +248,18 @@ group_ready(device *d, const stream *s)
 	return n >= s->group_n;
 }
 
-/* waiting streams that are full join, those that are stopped before they began leave */
+/* streams that have nothing left leave, waiting ones that are full join; no cycle is needed for either */
 static void
 dev_admit(device *d)
 {
-	int changed = 0, stop;
+	int changed = 0;
 
-	for (stream **sp = &d->streams; *sp; ) {
-		stream *s = *sp;
-
-		if (s->attached || !stream_ready(s)) {
-			sp = &s->next;
-			continue;
-		}
-		stop = atomic_load(&s->stop);
-		if (stop == STOP_FLUSH || (stop == STOP_DRAIN &&
-		    (s->play == NULL || fring_used(s->play) == 0))) {
+	for (stream **sp = &d->streams; *sp; )
+		if (stream_finished(*sp)) {
 			dev_remove(d, sp, 0);
 			changed = 1;
-			continue;
-		}
-		sp = &s->next;
-	}
+		} else
+			sp = &(*sp)->next;
 	for (stream *s = d->streams; s; s = s->next)
 		if (!s->attached && stream_ready(s) && group_ready(d, s)) {
 			struct event ev = { .type = EV_PLAYING, .id = s->id, .dev = d->id,
@@ -572,8 +562,8 @@ dev_wait(device *d, int64_t timeout_ns)
 	due = atomic_load(&d->quit) || atomic_load(&d->cmd_w) != atomic_load(&d->cmd_r) ||
 	    atomic_load(&d->step_req) != atomic_load(&d->step_done);
 	for (stream *s = d->streams; s && !due; s = s->next)
-		due = s->attached ? s->waited && stream_has_block(s) :
-		    stream_ready(s) && group_ready(d, s);
+		due = stream_finished(s) || (s->attached ? s->waited && stream_has_block(s) :
+		    stream_ready(s) && group_ready(d, s));
 	if (!due && ppoll(&pfd, 1, timeout_ns < 0 ? NULL : &ts, NULL) > 0)
 		while (read(d->wakefd, &n, sizeof(n)) < 0 && errno == EINTR)
 			;

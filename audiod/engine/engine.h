@@ -138,6 +138,7 @@ struct stream {
 };
 
 int	stream_ready(stream *);		/* device thread: may start playing */
+int	stream_finished(const stream *);
 void	stream_attach(stream *);
 void	stream_retarget(stream *, int ramp);	/* gain after a change of volume, weight or master */
 int	stream_has_block(stream *);	/* clock=free: does not hold up the next cycle */

@@ -321,6 +321,21 @@ stream_ready(stream *s)
 	return s->play == NULL || fring_used(s->play) == s->play->cap;
 }
 
+/* asked to stop, and nothing is left that a cycle could play */
+int
+stream_finished(const stream *s)
+{
+	int stop = atomic_load_explicit(&s->stop, memory_order_acquire);
+
+	if (stop == STOP_NONE)
+		return 0;
+	if (s->play == NULL)
+		return 1;
+	if (stop == STOP_FLUSH)
+		return !s->attached || s->inxrun || fring_used(s->play) < play_need(s);
+	return fring_used(s->play) == 0 && (!s->attached || s->tail <= 0);
+}
+
 /* join the device: the next cycle takes its first block */
 void
 stream_attach(stream *s)
@@ -518,11 +533,9 @@ cycle_drain(stream *s, int bypass)
 
 	if (s->phase != STREAM_DRAINING)
 		set_state(s, STREAM_DRAINING);
-	if (s->play == NULL)
+	if (stream_finished(s))
 		return 1;
 	have = fring_used(s->play);
-	if (have == 0 && s->tail <= 0)
-		return 1;
 	need = play_need(s);
 	if (have > need)
 		have = need;
@@ -539,11 +552,9 @@ cycle_flush(stream *s)
 {
 	uint32_t need;
 
-	if (s->play == NULL || s->phase == STREAM_PRIMING || s->inxrun)
+	if (stream_finished(s) || gain_now(&s->gain) == 0)
 		return 1;
 	need = play_need(s);
-	if (fring_used(s->play) < need || gain_now(&s->gain) == 0)
-		return 1;
 	if (!s->fading) {
 		s->fading = 1;
 		gain_ramp(&s->gain, 0, s->dev->ramp);

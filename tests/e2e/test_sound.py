@@ -223,7 +223,7 @@ def test_standard_input_and_output(tmp_path: Path, music) -> None:
 
 def test_a_file_to_record_from(tmp_path: Path, music) -> None:
     source, took = music(16), tmp_path / "took.wav"
-    with running(tmp_path, "-f", f"file:?rec={source}") as daemon:
+    with running(tmp_path, "-f", f"file?rec={source}") as daemon:
         daemon.ctl("record", "--duration", "1", took)
     assert np.array_equal(samples(took), samples(source)[: len(samples(took))])
 
