@@ -46,7 +46,7 @@ class Progress:
         self.last = 0  # position when it is over
         if not self.live and not context.quiet:
             length = f"{clock(total / rate)}, " if total is not None else ""
-            print(fit(f"{self.name}: {length}{what}", WIDTH), file=sys.stderr, flush=True)
+            print(f"{self.name}: {length}{what}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -28,6 +28,7 @@ READ_SIZE = 64 * 1024  # bytes taken at once
 
 def record(
     file: Annotated[str, Hyphen],
+    /,
     *,
     device: str | None = None,
     enc: str | None = None,
