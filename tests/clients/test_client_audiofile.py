@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 import soundfile
-from audiod_client.audiofile import AudioFileError, Format, default_enc, open_reader, open_writer
-from audiod_client.audiofile.au import AuWriter, read_au
-from audiod_client.audiofile.format import PcmReader
-from audiod_client.audiofile.wav import WAV_ENCS, UnknownCodec, WavWriter, read_wav
+from audiod_client.cli.audiofile import AudioFileError, Format, default_enc, open_reader, open_writer
+from audiod_client.cli.audiofile.au import AuWriter, read_au
+from audiod_client.cli.audiofile.format import PcmReader
+from audiod_client.cli.audiofile.wav import WAV_ENCS, UnknownCodec, WavWriter, read_wav
 from audiod_protocol.params import Enc
 from hypothesis import given
 from hypothesis import strategies as st

@@ -14,6 +14,6 @@ EXAMPLE = Path(__file__).parents[2] / "clients" / "python" / "examples" / "sine.
 def test_sine(server: FakeAudiod) -> None:
     runpy.run_path(str(EXAMPLE))
     server.settle()
-    samples = np.frombuffer(server.streams[0].written, "<f4")
+    samples = np.frombuffer(server.streams[0].written, "<i2")
     assert len(samples) == 48000
     assert np.argmax(np.abs(np.fft.rfft(samples))) == 440

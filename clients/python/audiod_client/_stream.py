@@ -329,9 +329,7 @@ class StreamCore:
         if self.session.streams.get(self.number) is self:
             del self.session.streams[self.number]
 
-    def _send(
-        self, method: str, args: dict[str, object], then: Callable[[Call], None] | None = None
-    ) -> Call:
+    def _send(self, method: str, args: dict[str, object], then: Callable[[Call], None] | None = None) -> Call:
         return self.session.send(method, {"stream": self.number, **args}, then)
 
     def _refused(self, call: Call) -> None:

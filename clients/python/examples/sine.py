@@ -1,11 +1,12 @@
-"""One second of A, 440 Hz, through audiod."""
+"""One second of A, 440 Hz."""
 
+import array
 import math
-from array import array
 
 import audiod_client
 
-with audiod_client.open() as s:
-    s.setpar(enc="f32", rate=48000, pchan=1)
-    s.start()
-    s.write(array("f", (0.25 * math.sin(2 * math.pi * 440 * t / 48000) for t in range(48000))).tobytes())
+tone = array.array("h", [round(20000 * math.sin(i * math.tau * 440 / 48000)) for i in range(48000)])
+with audiod_client.open() as stream:
+    stream.setpar(enc="s16", rate=48000, pchan=1)
+    stream.start()
+    stream.write(tone.tobytes())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from audiod_client.cli.context import Context, UsageError, global_options
 from audiod_client.errors import ServerUnreachable, StreamError
@@ -89,6 +90,6 @@ def run(arguments: Sequence[str]) -> int:
         return FAILED
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The executable."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))

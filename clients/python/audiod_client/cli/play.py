@@ -13,7 +13,7 @@ from audiod_protocol.params import Enc, Mode
 from cyclopts import Parameter
 
 from audiod_client._blocking import Connection, Stream
-from audiod_client.audiofile import AudioFileError, Format, Reader, open_reader
+from audiod_client.cli.audiofile import AudioFileError, Format, Reader, open_reader
 from audiod_client.cli.context import Context, UsageError
 from audiod_client.cli.interrupt import Interrupt
 from audiod_client.cli.meter import peak

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from audiod_protocol.params import Enc
 
-from audiod_client.audiofile.format import AudioFileError, Format, PcmReader, read_exactly, skip
+from audiod_client.cli.audiofile.format import AudioFileError, Format, PcmReader, read_exactly, skip
 
 __all__ = ["MAGICS", "WAV_ENCS", "UnknownCodec", "WavWriter", "read_wav"]
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from audiod_protocol.params import Enc
 
-from audiod_client.audiofile.format import AudioFileError, Format, PcmReader, read_exactly, skip
-from audiod_client.audiofile.wav import UnknownCodec
+from audiod_client.cli.audiofile.format import AudioFileError, Format, PcmReader, read_exactly, skip
+from audiod_client.cli.audiofile.wav import UnknownCodec
 
 __all__ = ["AU_ENCS", "MAGIC", "AuWriter", "read_au"]
 

@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 
 from audiod_protocol.params import Enc
 
-from audiod_client.audiofile import au, coded, wav
-from audiod_client.audiofile.format import (
+from audiod_client.cli.audiofile import au, coded, wav
+from audiod_client.cli.audiofile.format import (
     AudioFileError,
     Format,
     PcmReader,

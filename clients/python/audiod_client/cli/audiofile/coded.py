@@ -11,7 +11,7 @@ from typing import Any
 
 from audiod_protocol.params import Enc
 
-from audiod_client.audiofile.format import AudioFileError, Format
+from audiod_client.cli.audiofile.format import AudioFileError, Format
 
 __all__ = ["KINDS", "CodedReader", "CodedWriter"]
 
