@@ -14,12 +14,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from audiod_protocol import framing
-from audiod_protocol.errors import Code, Fault, LocalProtocolError, ProtocolError, RemoteProtocolError
+from audiod_protocol.errors import (
+    Breach,
+    Code,
+    Fault,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+    breach_fault,
+)
 from audiod_protocol.events import NOTIFICATIONS, BadRequest, Event, Notification, Request, Response
 from audiod_protocol.framing import name
 from audiod_protocol.limits import ANSWER_MAX, ID_MAX, MSG_MAX
 
 __all__ = ["NEED_DATA", "Connection", "NeedData", "Role"]
+
+_NO_MESSAGE = breach_fault(Breach.FORMAT).message
 
 
 class Role(enum.StrEnum):
@@ -77,29 +87,22 @@ class Connection:
         return self._event(whole)
 
     def _event(self, message: bytes) -> Event:
-        fields = framing.unpack(message)
-        kind = fields[0] if fields else None
         try:
-            if (
-                self.role is Role.SERVER
-                and kind == framing.REQUEST
-                and len(fields) == 4
-                and type(kind) is int
-            ):
-                return _request(fields)
-            if (
-                self.role is Role.CLIENT
-                and kind == framing.RESPONSE
-                and len(fields) == 4
-                and type(kind) is int
-            ):
-                return self._response(fields)
-            if kind == framing.NOTIFICATION and len(fields) == 3 and type(kind) is int:
-                return self._notification(fields)
-        except RemoteProtocolError:
-            raise
+            return self._read(framing.unpack(message))
         except ProtocolError as error:
-            raise RemoteProtocolError(error.message, error.hint) from error
+            said = error.message
+            if self.role is Role.SERVER and not said.startswith(_NO_MESSAGE):
+                said = f"{_NO_MESSAGE}: {said}"  # as README.md promises a client whose connection ends
+            raise RemoteProtocolError(said, error.hint) from error
+
+    def _read(self, fields: list[Any]) -> Event:
+        kind = fields[0] if fields else None
+        if self.role is Role.SERVER and kind == framing.REQUEST and len(fields) == 4 and type(kind) is int:
+            return _request(fields)
+        if self.role is Role.CLIENT and kind == framing.RESPONSE and len(fields) == 4 and type(kind) is int:
+            return self._response(fields)
+        if kind == framing.NOTIFICATION and len(fields) == 3 and type(kind) is int:
+            return self._notification(fields)
         wanted = "[0, id, method, [args]]" if self.role is Role.SERVER else "[1, id, error, result]"
         raise RemoteProtocolError(
             f"a message of type {kind!r:.40} with {len(fields)} elements",
