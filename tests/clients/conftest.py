@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clients.audioctl import Cli
 from clients.fake_audiod import FakeAudiod, fake_audiod
 from clients.shells import Shell
 
@@ -24,3 +25,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAudiod]:
 @pytest.fixture(params=["blocking", "trio"])
 def shell(request: pytest.FixtureRequest, server: FakeAudiod) -> Shell:
     return Shell(request.param, server)
+
+
+@pytest.fixture
+def cli(server: FakeAudiod, tmp_path: Path) -> Cli:
+    """`audioctl` with that server."""
+    return Cli(server, tmp_path)

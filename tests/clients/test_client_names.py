@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import string
+import sys
 from pathlib import Path
 
 import pytest
+from audiod_client._link import program_name
 from audiod_client.errors import StreamError
 from audiod_client.names import Name, Places, default_name, sockets
 from hypothesis import given
@@ -181,3 +183,12 @@ def test_the_directory_in_tmp_must_be_ours(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(own, uid + 1, -1)
         assert "another user's" in sockets(Name(), here)[1][0][1]
+
+
+@pytest.mark.parametrize(
+    ("argv0", "name"),
+    [("/usr/bin/tune", "tune"), ("/x/pkg/__main__.py", "pkg"), ("-c", "python"), ("", "python")],
+)
+def test_what_a_program_is_called(argv0: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [argv0])
+    assert program_name() == name

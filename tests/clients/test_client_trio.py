@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
+
 import audiod_client.aio
 import pytest
 import trio
 import trio.testing
 from audiod_client import StreamError
+from audiod_protocol.connection import Connection
 from audiod_protocol.events import Notification, Request
 from clients.fake_audiod import ROUND, FakeAudiod, Peer
 
@@ -201,3 +205,40 @@ async def test_a_write_ends_early_when_another_task_stops_the_stream(server: Fak
         await s.flush()
     assert counts == [959 * 4]
     server.settle()
+
+
+async def test_connecting_waits_while_the_backlog_is_full(
+    tmp_path_factory: pytest.TempPathFactory, autojump_clock: trio.testing.MockClock
+) -> None:
+    path = str(tmp_path_factory.mktemp("b") / "s")
+    connected = []
+
+    async def connect() -> None:
+        async with audiod_client.aio.connect(path) as connection:
+            connected.append(connection.server["unit"])
+
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        others = []
+        with pytest.raises(BlockingIOError):
+            while True:
+                others.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+                others[-1].setblocking(False)
+                others[-1].connect(path)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await trio.sleep(1)
+            assert not connected
+            for _ in others[:-1]:
+                listener.accept()[0].close()
+            await trio.lowlevel.wait_readable(listener)
+            peer = stack.enter_context(listener.accept()[0])
+            await trio.lowlevel.wait_readable(peer)
+            wire = Connection("server")
+            wire.receive_data(peer.recv(4096))
+            hello = wire.next_event()
+            assert isinstance(hello, Request)
+            peer.send(wire.send_response(hello.id, {"version": 1, "server": "x", "features": [], "unit": 3}))
+    assert connected == [3]

@@ -8,7 +8,6 @@ callbacks run in the stream's own calls, in the caller's thread.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,19 +16,19 @@ from audiod_protocol.limits import VOL_MAX, WRITE_MAX
 from audiod_protocol.params import Cap, Mode, Par
 from audiod_protocol.states import Act, State, advance
 
+from audiod_client._callbacks import Callbacks
 from audiod_client._par import make_par
 from audiod_client.errors import StreamError, as_stream_error
 
 if TYPE_CHECKING:
     from audiod_client._session import Call, Session
 
-__all__ = ["NEWS_MAX", "REC_QUEUE_MAX", "StreamCore"]
+__all__ = ["REC_QUEUE_MAX", "StreamCore"]
 
 T = TypeVar("T")
 N = TypeVar("N")
 Op = Generator[None, None, T]
 
-NEWS_MAX = 1024  # callbacks noted for a stream that makes no calls; then folded into one of each kind
 REC_QUEUE_MAX = 4 * 1024 * 1024  # bytes recorded but not read (20 s of s16 stereo); 2 * bufsz if more
 
 STARTED = (State.PRIMING, State.RUNNING)
@@ -61,8 +60,7 @@ class StreamCore:
         self._recorded = bytearray()
         self._read = 0  # bytes given to the caller since start
         self._pframe = self._rframe = 0  # bytes of a frame
-        self._callbacks: dict[str, Callable[[Any], None]] = {}
-        self._news: deque[tuple[str, Any]] = deque()
+        self._callbacks = Callbacks()
 
     # ---- errors ----
 
@@ -130,29 +128,14 @@ class StreamCore:
                 )
             )
             self._live()
-        self._callbacks.pop(kind, None)
-        if callback is not None:
-            self._callbacks[kind] = callback
-            if kind == "vol":
-                callback(self.vol)
+        self._callbacks.register(kind, callback)
+        if callback is not None and kind == "vol":
+            callback(self.vol)
         return True
-
-    def _note(self, kind: str, value: Any) -> None:
-        if kind not in self._callbacks:
-            return
-        if len(self._news) >= NEWS_MAX:
-            moves = [v for k, v in self._news if k == "move"]
-            rest = dict.fromkeys(news for news in self._news if news[0] == "xrun")
-            last_vol = [news for news in self._news if news[0] == "vol"][-1:]
-            self._news = deque([*([("move", sum(moves))] if moves else []), *rest, *last_vol])
-        self._news.append((kind, value))
 
     def call_back(self) -> None:
         """Run the callbacks of what was noted."""
-        while self._news:
-            kind, value = self._news.popleft()
-            if (callback := self._callbacks.get(kind)) is not None:
-                callback(value)
+        self._callbacks.run()
 
     # ---- what the server tells ----
 
@@ -164,7 +147,7 @@ class StreamCore:
             _, delta, self.position, self.time_ns = params
             if self.state is State.PRIMING:
                 self.state = State.RUNNING
-            self._note("move", delta)
+            self._callbacks.note("move", delta)
         elif method == "credit":
             if self.state in STARTED:
                 self.credit += params[1]
@@ -174,7 +157,7 @@ class StreamCore:
             self._set_vol(params[1])
         elif method == "onxrun":
             self.xruns += 1
-            self._note("xrun", params[1])
+            self._callbacks.note("xrun", params[1])
         elif method == "onstate" and params[1] == "closed":
             if self.state is not State.CLOSING:
                 self.state = State.DEAD
@@ -200,7 +183,7 @@ class StreamCore:
     def _set_vol(self, vol: int) -> None:
         if vol != self.vol:
             self.vol = vol
-            self._note("vol", vol)
+            self._callbacks.note("vol", vol)
 
     # ---- parameters ----
 
@@ -353,7 +336,7 @@ class StreamCore:
     @property
     def pending(self) -> bool:
         """Whether callbacks wait for the next call."""
-        return bool(self._news)
+        return self._callbacks.pending
 
     @property
     def latency(self) -> int:
