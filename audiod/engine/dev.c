@@ -261,7 +261,7 @@ dev_admit(device *d)
 		} else
 			sp = &(*sp)->next;
 	for (stream *s = d->streams; s; s = s->next)
-		if (!s->attached && stream_ready(s) && group_ready(d, s)) {
+		if (!s->attached && stream_ready(s) && !stream_finished(s) && group_ready(d, s)) {	/* stopped since: the next pass */
 			struct event ev = { .type = EV_PLAYING, .id = s->id, .dev = d->id,
 			    .a = atomic_load_explicit(&d->position, memory_order_relaxed) };
 
