@@ -37,6 +37,9 @@ static const char *const step_names[NSTEPS] = {
 	"connect_hello_ms", "open_ms", "setpar_ms", "start_ms", "start_move_ms"
 };
 
+enum par { RATE, ROUND, BUFSZ, APPBUFSZ, BPS, PCHAN, NPARS };
+static const char *const par_names[NPARS] = { "rate", "round", "bufsz", "appbufsz", "bps", "pchan" };
+
 struct stream {
 	struct conn *conn;
 	uint32_t number;		/* on its connection */
@@ -67,7 +70,7 @@ static struct {
 	const char *path, *device, *enc;
 	uint32_t rate, channels, appbufsz;
 } want = { NULL, "default", "s16le", 48000, 2, 0 };
-static struct { uint32_t rate, round, bufsz, appbufsz; } got;
+static uint32_t got[NPARS];		/* as the server answers */
 static struct stream streams[NSTREAMS];
 static struct conn *conns;
 static uint32_t frame;			/* bytes */
@@ -410,8 +413,9 @@ static void
 stream_step(struct msg *m)
 {
 	struct stream *s = starting;
-	uint32_t n, len, v;
+	uint32_t n, len;
 	const char *key;
+	int i;
 
 	s->ms[awaited] = (now() - t_step) * 1e3;
 	switch (awaited) {
@@ -437,27 +441,15 @@ stream_step(struct msg *m)
 		(void)get_text(m, &len);
 		for (n = get_map(m); n > 0 && m->ok > 0; n--) {
 			key = get_text(m, &len);
-			if (!is(key, len, "rate") && !is(key, len, "round") && !is(key, len, "bufsz") &&
-			    !is(key, len, "appbufsz") && !is(key, len, "bps") && !is(key, len, "pchan")) {
-				skip(m);
-				continue;
-			}
-			v = (uint32_t)get_int(m);
-			if (is(key, len, "rate"))
-				got.rate = v;
-			else if (is(key, len, "round"))
-				got.round = v;
-			else if (is(key, len, "bufsz"))
-				got.bufsz = v;
-			else if (is(key, len, "appbufsz"))
-				got.appbufsz = v;
-			else if (is(key, len, "bps"))
-				frame = (frame & ~0xffu) | v;		/* until pchan is known as well */
+			for (i = 0; i < NPARS && !is(key, len, par_names[i]); i++)
+				;
+			if (i < NPARS)
+				got[i] = (uint32_t)get_int(m);
 			else
-				frame = (frame & 0xffu) | v << 8;
+				skip(m);
 		}
-		frame = (frame & 0xff) * (frame >> 8);
-		if (m->ok <= 0 || frame == 0 || frame > WRITE_MAX || got.rate == 0)
+		frame = got[BPS] * got[PCHAN];
+		if (m->ok <= 0 || frame == 0 || frame > WRITE_MAX || got[RATE] == 0)
 			fail("setpar", "the answer is not understood");
 		request(START);
 		break;
@@ -673,8 +665,8 @@ put_head(const char *mode, uint32_t asked)
 
 	getrusage(RUSAGE_SELF, &ru);
 	printf("{\"mode\":\"%s\",\"asked\":%u,\"rate\":%u,\"round\":%u,\"bufsz\":%u,\"appbufsz\":%u,"
-	    "\"frame\":%u,\"wakeups\":%llu,\"client_cpu_s\":%.4f", mode, asked, got.rate, got.round,
-	    got.bufsz, got.appbufsz, frame, (unsigned long long)wakeups,
+	    "\"frame\":%u,\"wakeups\":%llu,\"client_cpu_s\":%.4f", mode, asked, got[RATE], got[ROUND],
+	    got[BUFSZ], got[APPBUFSZ], frame, (unsigned long long)wakeups,
 	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6);
 }
@@ -706,7 +698,7 @@ run(uint32_t n, uint32_t nconns, double seconds)
 		xruns += s->xruns;
 		if (s->gap > gap)
 			gap = s->gap;
-		lag = (s->t_last - s->t_first) * got.rate - (double)(s->moved - s->at_first);
+		lag = (s->t_last - s->t_first) * got[RATE] - (double)(s->moved - s->at_first);
 		if (lag > lag_max)
 			lag_max = lag;
 		if (s != starting)

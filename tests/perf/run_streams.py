@@ -1,7 +1,8 @@
 """What N streams cost: CPU, wake-ups, memory, xruns and times to start, audiod against sndiod.
 
     python tests/perf/run_streams.py [--streams 1,8,32,128] [--rates 48000,44100] [--block 480,256]
-                                     [--seconds 2] [--rounds 3] [--peer sndiod|none] [--json FILE]
+                                     [--buffer 2] [--seconds 2] [--rounds 3] [--instructions]
+                                     [--peer sndiod|none] [--json FILE]
 
 Each round measures every case once, server after server, so that what else the
 machine does falls on all alike; the tables show medians of the rounds.  Only
@@ -28,6 +29,7 @@ import usage
 from servers import PATIENCE, SETTLE, Audiod, Load, Server, Sndiod
 
 Row = dict[str, Any]
+Kinds = list[type[Audiod] | type[Sndiod]]
 THREADS = ("control", "device", "pump", "other")
 BUSY = 64  # streams that play while the start of another one is timed
 
@@ -40,11 +42,13 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="what N streams cost, audiod against sndiod")
     parser.add_argument("--streams", type=numbers, default=[1, 8, 32, 128], help="play streams at a time")
     parser.add_argument("--rates", type=numbers, default=[48000, 44100], help="Hz of the streams")
-    parser.add_argument("--block", type=numbers, default=[480, 256], help="frames; the buffer is two blocks")
+    parser.add_argument("--block", type=numbers, default=[480, 256], help="frames")
+    parser.add_argument("--buffer", type=int, default=2, help="blocks in the buffer of device and stream")
     parser.add_argument("--seconds", type=float, default=2, help="length of one window")
     parser.add_argument("--idle-seconds", type=float, default=5, help="length of the window without streams")
     parser.add_argument("--opens", type=int, default=20, help="streams whose start is timed, a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--instructions", action="store_true", help="count them too, by perf")
     parser.add_argument("--peer", choices=("sndiod", "none"), default="sndiod")
     parser.add_argument("--json", type=Path, help="file for all results")
     return parser.parse_args(argv)
@@ -61,14 +65,17 @@ def idle(servers: list[Server], seconds: float) -> Iterable[tuple[str, Row]]:
         yield server.name, usage.between(before[server.name], usage.now(server.process.pid), {})
 
 
-def window(server: Server, streams: int, rate: int, seconds: float) -> Row:
-    load = Load(server.load("-n", streams, "-r", rate, "-t", seconds + 3 * SETTLE))
+def window(server: Server, streams: int, rate: int, args: argparse.Namespace) -> Row:
+    lasts = args.seconds * (2 if args.instructions else 1)
+    load = Load(server.load("-n", streams, "-r", rate, "-t", lasts + 3 * SETTLE))
     roles = server.roles()
     xruns = server.xruns()
     time.sleep(SETTLE)
     before = usage.now(server.process.pid)
-    time.sleep(seconds)
+    time.sleep(args.seconds)
     after = usage.now(server.process.pid)
+    # counted apart: counting costs some time at each context switch
+    counts = usage.instructions(server.process.pid, args.seconds) if args.instructions else {}
     row = usage.between(before, after, roles)
     late = {cause: n - xruns[cause] for cause, n in server.xruns().items()}
     result = load.end()
@@ -78,6 +85,8 @@ def window(server: Server, streams: int, rate: int, seconds: float) -> Row:
         "moved": result.get("moved", result["alive"]),
         "lag_frames": result["lag_frames_max"],
         "client_cpu_s": result["client_cpu_s"],
+        "minstr_s": sum(counts.values()),
+        "instructions": counts,
     }
 
 
@@ -96,13 +105,13 @@ def opens(server: Server, count: int, busy: int) -> Row:
 # ---- all of them, interleaved ------------------------------------------------------
 
 
-def start_all(kinds: list[type[Audiod] | type[Sndiod]], folder: Path, block: int) -> list[Server]:
+def start_all(kinds: Kinds, folder: Path, block: int, bufsz: int) -> list[Server]:
     servers: list[Server] = []
     try:
         for kind in kinds:
             place = folder / f"{kind.name}-{len(list(folder.iterdir()))}"
             place.mkdir()
-            servers.append(kind(place, block, 2 * block))
+            servers.append(kind(place, block, bufsz))
     except BaseException:
         stop_all(servers)
         raise
@@ -114,16 +123,14 @@ def stop_all(servers: list[Server]) -> None:
         server.stop()
 
 
-def measure(
-    args: argparse.Namespace, kinds: list[type[Audiod] | type[Sndiod]], folder: Path
-) -> dict[str, Any]:
+def measure(args: argparse.Namespace, kinds: Kinds, folder: Path) -> dict[str, Any]:
     idles: dict[str, list[Row]] = defaultdict(list)
     starts: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     runs: dict[tuple[int, int, int, str], list[Row]] = defaultdict(list)
     for number in range(args.rounds):
         for block in args.block:
             for rate in args.rates:
-                servers = start_all(kinds, folder, block)
+                servers = start_all(kinds, folder, block, args.buffer * block)
                 try:
                     if (block, rate) == (args.block[0], args.rates[0]):
                         for name, row in idle(servers, args.idle_seconds):
@@ -132,7 +139,7 @@ def measure(
                         for server in servers:
                             if streams <= server.limit:
                                 case = (block, rate, streams, server.name)
-                                runs[case].append(window(server, streams, rate, args.seconds))
+                                runs[case].append(window(server, streams, rate, args))
                     if (block, rate) == (args.block[0], args.rates[0]):
                         for server in servers:
                             for busy in (0, min(BUSY, server.limit - 1)):
@@ -173,8 +180,8 @@ def ratios(runs: list[Row]) -> list[Row]:
     for row in runs:
         peer = peers.get((row["block"], row["rate"], row["streams"]))
         if row["server"] == "audiod" and peer:
-            case = {key: row[key] for key in ("block", "rate", "streams")}
-            for key in ("cpu_pct", "wakeups_s", "rss_kb"):
+            case: Row = {key: row[key] for key in ("block", "rate", "streams")}
+            for key in ("cpu_pct", "wakeups_s", "minstr_s", "rss_kb"):
                 case[key.rpartition("_")[0]] = round(row[key] / peer[key], 3) if peer[key] else None
             out.append(case | {"peer": peer["server"]})
     return out
@@ -186,21 +193,25 @@ def ratios(runs: list[Row]) -> list[Row]:
 def table(report: dict[str, Any]) -> list[str]:
     by_case = {(r["block"], r["rate"], r["streams"]): r for r in report["ratios"]}
     lines = [
-        "CPU in % of one core; by thread: control, device, pump; wake-ups a second; xruns of all rounds",
+        "CPU in % of one core, also by thread: control, device, pump; wake-ups and million instructions a",
+        "second; xruns of all rounds; ratio of CPU and of instructions to the peer",
         "",
-        f"{'server':7}{'block':>6}{'rate':>7}{'N':>5}{'CPU':>8}{'range':>14}{'ctl':>6}{'dev':>7}{'pump':>7}"
-        f"{'wakes':>7}{'RSS MB':>7}{'xruns':>6}{'lag':>5}{'ratio':>7}",
+        f"{'server':7}{'block':>6}{'rate':>6}{'N':>4}{'CPU':>7}{'range':>12}{'ctl':>5}{'dev':>6}{'pump':>6}"
+        f"{'wakes':>7}{'Minstr':>8}{'RSS MB':>7}{'xruns':>6}{'ratio':>7}{'instr':>6}",
     ]
     for row in report["run"]:
         threads = [row["threads"].get(role, {}).get("cpu_pct") for role in THREADS[:3]]
         parts = [f"{value:.2f}" if value is not None else "" for value in threads]
+        counted = f"{row['minstr_s']:.1f}" if row["minstr_s"] else ""
         ratio = by_case.get((row["block"], row["rate"], row["streams"]))
-        shown = f"{ratio['cpu']:.2f}" if ratio and row["server"] == "audiod" else ""
+        shown = [f"{ratio[key]:.2f}" if ratio and ratio[key] else "" for key in ("cpu", "minstr")]
+        if row["server"] != "audiod":
+            shown = ["", ""]
         spread = f"{row['cpu_min']:.2f}-{row['cpu_max']:.2f}"
         lines.append(
-            f"{row['server']:7}{row['block']:6}{row['rate']:7}{row['streams']:5}{row['cpu_pct']:8.2f}{spread:>14}"
-            f"{parts[0]:>6}{parts[1]:>7}{parts[2]:>7}{row['wakeups_s']:7.0f}{row['rss_kb'] / 1024:7.1f}"
-            f"{sum(row['xruns'].values()):6}{row['lag_frames']:5.0f}{shown:>7}"
+            f"{row['server']:7}{row['block']:6}{row['rate']:6}{row['streams']:4}{row['cpu_pct']:7.2f}"
+            f"{spread:>12}{parts[0]:>5}{parts[1]:>6}{parts[2]:>6}{row['wakeups_s']:7.0f}{counted:>8}"
+            f"{row['rss_kb'] / 1024:7.1f}{sum(row['xruns'].values()):6}{shown[0]:>7}{shown[1]:>6}".rstrip()
         )
     lines += ["", "without streams:"]
     for row in report["idle"]:
@@ -220,7 +231,7 @@ def table(report: dict[str, Any]) -> list[str]:
 
 def main(argv: list[str]) -> int:
     args = arguments(argv)
-    kinds: list[type[Audiod] | type[Sndiod]] = [Audiod]
+    kinds: Kinds = [Audiod]
     missing = "not asked for" if args.peer == "none" else Sndiod.missing()
     if not missing:
         kinds.append(Sndiod)
@@ -233,6 +244,7 @@ def main(argv: list[str]) -> int:
         "machine": platform.machine(),
         "rounds": args.rounds,
         "seconds": args.seconds,
+        "buffer": args.buffer,
     }
     print("\n".join(table(report)))
     if args.json:

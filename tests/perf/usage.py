@@ -2,12 +2,15 @@
 
 Read from /proc; CPU in nanoseconds' grain by each process's own clock, threads
 by the scheduler's account.  A wake-up is a voluntary context switch.
+Instructions, where `perf` may count them, say the same on a busy machine as on
+a quiet one; CPU time does not.
 """
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,14 +84,14 @@ def now(pid: int) -> Use:
 def between(a: Use, b: Use, roles: dict[int, str]) -> dict[str, object]:
     """Use per second from `a` to `b`: percent of one core, wake-ups; by role of thread too."""
     seconds = b.time - a.time
-    cpu: Counter[str] = Counter()
-    wakeups: Counter[str] = Counter()
+    cpu: defaultdict[str, float] = defaultdict(float)
+    wakeups: defaultdict[str, float] = defaultdict(float)
     preempted = 0
     for tid, after in b.threads.items():
         before = a.threads.get(tid, ThreadUse(0, 0, 0))
         role = roles.get(tid, "other")
-        cpu[role] += 100 * (after.cpu - before.cpu) / seconds  # type: ignore[assignment]
-        wakeups[role] += (after.wakeups - before.wakeups) / seconds  # type: ignore[assignment]
+        cpu[role] += 100 * (after.cpu - before.cpu) / seconds
+        wakeups[role] += (after.wakeups - before.wakeups) / seconds
         preempted += after.preempted - before.preempted
     return {
         "cpu_pct": 100 * (b.cpu - a.cpu) / seconds,
@@ -98,3 +101,22 @@ def between(a: Use, b: Use, roles: dict[int, str]) -> dict[str, object]:
         "pss_kb": b.pss_kb,
         "threads": {role: {"cpu_pct": cpu[role], "wakeups_s": wakeups[role]} for role in sorted(cpu)},
     }
+
+
+def instructions(pid: int, seconds: float) -> dict[str, float]:
+    """Millions a second executed by `pid` and all it started, in user space and in the kernel.
+
+    Takes `seconds`.  Raises RuntimeError if this machine or user cannot count them.
+    """
+    pids = ",".join(map(str, tree(pid)))
+    events = ("instructions:u", "instructions:k")
+    command = ["perf", "stat", "-x;", "-e", ",".join(events), "-p", pids, "sleep", str(seconds)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        counts = [line.split(";") for line in done.stderr.splitlines()]
+        found = {fields[2]: float(fields[0]) / seconds / 1e6 for fields in counts if len(fields) > 2}
+        return {"user": found[events[0]], "kernel": found[events[1]]}
+    except (OSError, subprocess.CalledProcessError, KeyError, ValueError) as error:
+        raise RuntimeError(
+            f"perf cannot count instructions here: {error}; leave out --instructions"
+        ) from error
