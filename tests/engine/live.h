@@ -1,0 +1,770 @@
+/*
+ * live.h: a live engine with its threads, and clients that speak raw bytes to
+ * it over socket pairs, for the C tests of the engine as a whole.
+ *
+ * The test's main thread is both the control thread and all the clients, in
+ * one poll loop: `turn` deals with what there is.  What holds for
+ * every client at any time is checked where its messages are read: nothing of
+ * a stream follows the answer to its stop, onmove begins at 0 and adds up,
+ * recorded data never runs ahead of it, credit never exceeds the buffer.
+ * `world_close` checks that everything came back once and nothing is left.
+ */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <dirent.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "api.h"
+#include "check.h"
+#include "msg.h"
+
+#define NSEATS		8		/* streams of one client */
+#define NCLIENTS	64		/* clients at once */
+#define NSTREAMS	65536		/* streams of a whole test */
+#define NCONNS		65536
+#define PATIENCE	20000		/* turns in which nothing comes until a test has failed */
+
+#define STOP_ID		2		/* id of a request: 16 * number + one of these */
+#define FLUSH_ID	3
+#define CLOSE_ID	4
+
+/* ---- what the engine has mapped ---------------------------------------------------- */
+
+static _Atomic long mapped;		/* bytes */
+
+void	*__real_mmap(void *, size_t, int, int, int, off_t);
+int	__real_munmap(void *, size_t);
+void	*__wrap_mmap(void *, size_t, int, int, int, off_t);
+int	__wrap_munmap(void *, size_t);
+
+void *
+__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
+{
+	void *p = __real_mmap(at, n, prot, flags, fd, off);
+
+	if (p != MAP_FAILED)
+		mapped += (long)n;
+	return p;
+}
+
+int
+__wrap_munmap(void *p, size_t n)
+{
+	mapped -= (long)n;
+	return __real_munmap(p, n);
+}
+
+static int
+open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	CHECK(d != NULL);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* ---- types ---------------------------------------------------------------------------- */
+
+struct seat {				/* a stream as its client sees it */
+	uint32_t id;			/* stream id, 0: none */
+	uint32_t pframe, rframe;	/* bytes */
+	uint32_t seed;			/* of the samples it plays */
+	int64_t total;			/* frames to play, then `last` */
+	char last;			/* 's' stop, 'f' flush, 'c' close, 0 nothing more */
+	int hold;			/* it does not write */
+	int started;			/* the answer to start has come */
+	int asked;			/* its last request has been sent */
+	int answered;			/* ... and answered */
+	int gone;			/* onstate: the server has ended it */
+	int64_t granted, written;	/* frames */
+	int64_t pos, nmoves, nxruns;
+	uint8_t *heard;			/* recorded bytes */
+	size_t nheard;
+};
+
+struct client {
+	int fd;				/* -1: closed by us */
+	uint32_t id;			/* connection */
+	conn *c;			/* NULL: closed and freed */
+	int deaf;			/* does not read */
+	int eof;			/* the server has closed */
+	int nothers;			/* messages of control that came */
+	uint8_t *in, *out;
+	size_t nin, nout, in_size, out_size;
+	struct seat seats[NSEATS];
+};
+
+struct live_stream {			/* a stream as control sees it */
+	stream *s;
+	struct seat *seat;
+	int nstopped, nended, nreleased;
+	int drained, reason;
+	int64_t request;
+};
+
+struct live_conn {
+	int open, nclosed, nbroken;
+	int reason, why;
+	long nmessages;
+	long nextseq;			/* of numbered messages */
+};
+
+struct world {
+	engine *e;
+	int held;			/* control does not take events */
+	int idle;			/* turns in which nothing came */
+	uint32_t nstreams, nconns;
+	struct live_stream *streams;	/* by id */
+	struct live_conn *conns;	/* by id */
+	struct client *clients[NCLIENTS];
+	int ndevices;
+	int failed;			/* EV_DEV_FAILED: errno of the last */
+	int64_t synced;
+	int fds;			/* open before */
+	uint32_t most;			/* frames a write carries at most; 0: as many as it may */
+	void (*message)(struct world *, struct client *, const uint8_t *, uint32_t);
+};
+
+static const char *running = "";	/* the test */
+
+#define RUN(test) do {		\
+	running = #test;	\
+	test;			\
+} while (0)
+
+static void
+too_long(int sig)
+{
+	static const char why[] = ": the deadline of the whole program has passed\n";
+
+	(void)sig;
+	(void)!write(2, running, strlen(running));
+	(void)!write(2, why, sizeof(why) - 1);
+	abort();
+}
+
+/* ---- samples: s16 that say which stream and frame they are ------------------------------- */
+
+static int16_t
+sample(uint32_t seed, int64_t frame, uint32_t ch)	/* never 0 */
+{
+	uint32_t h = seed * 2654435761u ^ (uint32_t)frame * 2246822519u ^ ch * 3266489917u;
+
+	h ^= h >> 15;
+	h *= 2654435761u;
+	h ^= h >> 13;
+	return (int16_t)((h & 0x3fff) + 1);
+}
+
+static void
+samples(uint8_t *dst, uint32_t seed, int64_t frame, uint32_t n, uint32_t nch)
+{
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t ch = 0; ch < nch; ch++) {
+			uint16_t v = (uint16_t)sample(seed, frame + i, ch);
+
+			*dst++ = (uint8_t)v;
+			*dst++ = (uint8_t)(v >> 8);
+		}
+}
+
+/* ---- clients ---------------------------------------------------------------------------------- */
+
+static uint8_t *
+room(uint8_t **buf, size_t *size, size_t used, size_t n)
+{
+	if (used + n > *size) {
+		*size = (used + n) * 2;
+		*buf = realloc(*buf, *size);
+		CHECK(*buf != NULL);
+	}
+	return *buf + used;
+}
+
+static void
+say(struct client *c, const void *p, size_t n)	/* queue bytes to the server */
+{
+	memcpy(room(&c->out, &c->out_size, c->nout, n), p, n);
+	c->nout += n;
+}
+
+static void
+ask(struct client *c, const char *method, uint32_t number, uint32_t id)
+{
+	uint8_t b[64], *o = wr_array(b, 4);
+
+	o = wr_str(wr_int(wr_int(o, 0), 16 * number + id), method);
+	o = wr_map(wr_array(o, 1), 1);
+	o = wr_int(wr_str(o, "stream"), number);
+	say(c, b, (size_t)(o - b));
+}
+
+static void
+write_frames(struct client *c, uint32_t number, uint32_t n)
+{
+	struct seat *t = &c->seats[number];
+	uint32_t len = n * t->pframe;
+	uint8_t *o = room(&c->out, &c->out_size, c->nout, len + 32), *b = o;
+
+	o = wr_str(wr_int(wr_array(o, 3), 2), "write");
+	o = wr_bin(wr_int(wr_array(o, 2), number), len);
+	samples(o, t->seed, t->written, n, t->pframe / 2);
+	c->nout += (size_t)(o - b) + len;
+	t->written += n;
+}
+
+/* what a well-behaved client does next */
+static void
+play(struct world *w, struct client *c)
+{
+	for (uint32_t i = 0; i < NSEATS; i++) {
+		struct seat *t = &c->seats[i];
+		int64_t n;
+
+		if (!t->started || t->asked || t->gone || t->hold)
+			continue;
+		while (t->pframe && (n = t->granted - t->written) > 0 && t->written < t->total) {
+			if (n > t->total - t->written)
+				n = t->total - t->written;
+			if (n > WRITE_MAX / t->pframe)
+				n = WRITE_MAX / t->pframe;
+			if (w->most && n > w->most)
+				n = w->most;
+			write_frames(c, i, (uint32_t)n);
+		}
+		if (t->last && (t->pframe ? t->written : t->pos) >= t->total) {
+			t->asked = 1;
+			if (t->last == 'c')
+				ask(c, "close", i, CLOSE_ID);
+			else
+				ask(c, t->last == 'f' ? "flush" : "stop", i, t->last == 'f' ? FLUSH_ID : STOP_ID);
+		}
+	}
+}
+
+static struct seat *
+seat_of(struct client *c, struct rd *r)
+{
+	uint64_t number;
+	struct seat *t;
+
+	CHECK(rd_uint(r, &number) && number < NSEATS);
+	t = &c->seats[number];
+	CHECK(t->started);		/* nothing before the answer to start */
+	CHECK(!t->answered && !t->gone);	/* nothing after the answer to its stop */
+	return t;
+}
+
+static void
+notification(struct client *c, struct rd r)
+{
+	const uint8_t *p;
+	uint64_t a, b, ns;
+	struct seat *t;
+	uint32_t n;
+
+	if (rd_name(&r, "credit")) {
+		CHECK(rd_array(&r, &n) && n == 2);
+		t = seat_of(c, &r);
+		CHECK(rd_uint(&r, &a) && a > 0);
+		t->granted += (int64_t)a;
+	} else if (rd_name(&r, "onmove")) {
+		CHECK(rd_array(&r, &n) && n == 4);
+		t = seat_of(c, &r);
+		CHECK(rd_uint(&r, &a) && rd_uint(&r, &b) && rd_uint(&r, &ns) && ns > 0);
+		CHECK_EQ(b, t->pos + (int64_t)a);
+		CHECK(t->nmoves > 0 || (a == 0 && b == 0));
+		t->pos = (int64_t)b;
+		t->nmoves++;
+	} else if (rd_name(&r, "onxrun")) {
+		CHECK(rd_array(&r, &n) && n == 2);
+		t = seat_of(c, &r);
+		CHECK(rd_bytes(&r, &p, &n) && n > 0);
+		t->nxruns++;
+	} else if (rd_name(&r, "data")) {
+		CHECK(rd_array(&r, &n) && n == 2);
+		t = seat_of(c, &r);
+		CHECK(rd_bytes(&r, &p, &n) && n > 0 && t->rframe && n % t->rframe == 0);
+		t->heard = realloc(t->heard, t->nheard + n);
+		CHECK(t->heard != NULL);
+		memcpy(t->heard + t->nheard, p, n);
+		t->nheard += n;
+		if ((int64_t)(t->nheard / t->rframe) > t->pos) {	/* onmove precedes the data it covers */
+			fprintf(stderr, "%s: stream %u: %zu frames heard at position %lld\n", running, t->id,
+			    t->nheard / t->rframe, (long long)t->pos);
+			abort();
+		}
+	} else if (rd_name(&r, "onstate")) {
+		CHECK(rd_array(&r, &n) && n == 3);
+		t = seat_of(c, &r);
+		t->gone = 1;
+	} else
+		c->nothers++;
+}
+
+static void
+response(struct client *c, struct rd r)
+{
+	uint64_t id, number;
+	uint32_t n;
+
+	CHECK(rd_uint(&r, &id));
+	number = id / 16;
+	if (number >= NSEATS || id % 16 == 0) {
+		c->nothers++;
+		return;
+	}
+	CHECK(r.end - r.p > 1 && *r.p == 0xc0);		/* no error */
+	r.p++;
+	CHECK(rd_map(&r, &n) && n == 1 && rd_name(&r, "stream") && rd_uint(&r, &id));
+	CHECK_EQ(id, number);
+	if (!c->seats[number].started)
+		c->seats[number].started = 1;
+	else {
+		CHECK(!c->seats[number].answered);	/* one answer */
+		c->seats[number].answered = 1;
+	}
+}
+
+static void
+listen_to(struct client *c)		/* read and understand what has come */
+{
+	struct scan s = { 0 };
+	size_t off = 0;
+	uint64_t type;
+	uint32_t len;
+	ssize_t n;
+	long k;
+
+	n = recv(c->fd, room(&c->in, &c->in_size, c->nin, 65536), 65536, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		c->eof = 1;
+		return;
+	}
+	if (n > 0)
+		c->nin += (size_t)n;
+	while ((k = scan_next(&s, c->in + off, c->nin - off)) > 0) {
+		struct rd r = { c->in + off, c->in + off + k };
+
+		CHECK(rd_array(&r, &len) && rd_uint(&r, &type));
+		if (type == 1)
+			response(c, r);
+		else
+			notification(c, r);
+		off += (size_t)k;
+		memset(&s, 0, sizeof(s));
+	}
+	CHECK(k == 0);
+	memmove(c->in, c->in + off, c->nin - off);
+	c->nin -= off;
+}
+
+static void
+flush_out(struct client *c)
+{
+	ssize_t n = send(c->fd, c->out, c->nout, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN) {
+		c->nout = 0;		/* the server has closed; eof tells */
+		return;
+	}
+	if (n > 0) {
+		memmove(c->out, c->out + n, c->nout - (size_t)n);
+		c->nout -= (size_t)n;
+	}
+}
+
+static struct client *
+client_new(struct world *w)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int fds[2], i;
+
+	CHECK(c != NULL);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	c->fd = fds[0];
+	c->id = w->nconns++;
+	CHECK(c->id < NCONNS);
+	CHECK_EQ(conn_new(w->e, c->id, fds[1], &c->c), 0);
+	w->conns[c->id].open = 1;
+	for (i = 0; i < NCLIENTS && w->clients[i]; i++)
+		;
+	CHECK(i < NCLIENTS);
+	w->clients[i] = c;
+	return c;
+}
+
+static void
+client_kill(struct client *c)		/* what it has written so far goes, then it is gone */
+{
+	if (c->nout > 0)
+		flush_out(c);
+	close(c->fd);
+	c->fd = -1;
+}
+
+static void
+client_free(struct world *w, struct client *c)	/* after EV_CONN_CLOSED */
+{
+	CHECK(c->c == NULL);
+	if (c->fd >= 0)
+		close(c->fd);
+	for (int i = 0; i < NSEATS; i++) {
+		if (c->seats[i].id)
+			w->streams[c->seats[i].id].seat = NULL;
+		free(c->seats[i].heard);
+	}
+	for (int i = 0; i < NCLIENTS; i++)
+		if (w->clients[i] == c)
+			w->clients[i] = NULL;
+	free(c->in);
+	free(c->out);
+	free(c);
+}
+
+/* ---- control -------------------------------------------------------------------------------------- */
+
+static const struct stream_par s16 = { .enc = { 16, 2, 1, 1, 1, 0 }, .flags = STREAM_PLAY, .rate = 48000,
+    .pchan = 2, .rchan = 2, .appbufsz = 480, .pmax = 1, .rmax = 1, .vol = 127, .maxvol = 127 };
+
+static device *
+open_device(struct world *w, const char *driver, const char *arg, int free_clock, uint32_t round, uint32_t nch)
+{
+	struct device_conf dc = { .driver = driver, .arg = arg, .free_clock = free_clock, .stall_ms = 60000,
+	    .par = { { 16, 2, 1, 1, 1, 0 }, 48000, round, 4 * round, nch, nch, 0 } };
+	char err[256];
+	device *d = NULL;
+
+	if (strcmp(driver, "file") == 0)
+		dc.par.rchan = 0;
+	CHECK_EQ(device_open(w->e, (uint32_t)w->ndevices++, &dc, &d, err, sizeof(err)), 0);
+	return d;
+}
+
+static uint32_t
+stream_make(struct world *w, device *d, const struct stream_par *par)
+{
+	uint32_t id = ++w->nstreams;
+
+	CHECK(id < NSTREAMS);
+	CHECK_EQ(stream_new(d, id, par, &w->streams[id].s), 0);
+	w->streams[id].request = -2;
+	return id;
+}
+
+static uint32_t
+answer(uint8_t *b, uint32_t number, uint32_t id)
+{
+	uint8_t *o = wr_nil(wr_int(wr_int(wr_array(b, 4), 1), 16 * number + id));
+
+	o = wr_int(wr_str(wr_map(o, 1), "stream"), number);
+	return (uint32_t)(o - b);
+}
+
+/* start a new stream as the client's number: plays `total` frames, then asks for `last` */
+static struct seat *
+start(struct world *w, struct client *c, uint32_t number, device *d, const struct stream_par *par,
+    int64_t total, char last)
+{
+	struct seat *t = &c->seats[number];
+	uint8_t b[64];
+
+	if (t->id)
+		w->streams[t->id].seat = NULL;
+	free(t->heard);
+	*t = (struct seat){ .id = stream_make(w, d, par), .total = total, .last = last };
+	t->seed = t->id;
+	t->pframe = par->flags & STREAM_PLAY ? par->pchan * par->enc.bps : 0;
+	t->rframe = par->flags & (STREAM_REC | STREAM_MON) ? par->rchan * par->enc.bps : 0;
+	w->streams[t->id].seat = t;
+	CHECK_EQ(conn_start(c->c, w->streams[t->id].s, number, b, answer(b, number, 1)), 0);
+	return t;
+}
+
+static struct client *
+client_of(struct world *w, uint32_t id)
+{
+	for (int i = 0; i < NCLIENTS; i++)
+		if (w->clients[i] && w->clients[i]->id == id)
+			return w->clients[i];
+	CHECK(!"an event of a connection that is not there");
+	return NULL;
+}
+
+static void
+event(struct world *w, const struct event *ev, const uint8_t *buf)
+{
+	struct live_stream *ls = ev->id < NSTREAMS ? &w->streams[ev->id] : NULL;
+	struct live_conn *lc = ev->id < NCONNS ? &w->conns[ev->id] : NULL;
+
+	switch (ev->type) {
+	case EV_MESSAGE:
+		CHECK(lc->open && !lc->nbroken);
+		lc->nmessages++;
+		if (w->message)
+			w->message(w, client_of(w, ev->id), buf, ev->len);
+		break;
+	case EV_PROTOCOL:
+		CHECK(lc->open);
+		CHECK_EQ(lc->nbroken++, 0);
+		lc->why = ev->err;
+		break;
+	case EV_CONN_CLOSED:
+		CHECK(lc->open);
+		CHECK_EQ(lc->nclosed++, 0);
+		lc->open = 0;
+		lc->reason = ev->err;
+		conn_free(client_of(w, ev->id)->c);
+		client_of(w, ev->id)->c = NULL;
+		break;
+	case EV_STOPPED:
+		CHECK(ls->s != NULL);
+		CHECK_EQ(ls->nstopped++ + ls->nended, 0);
+		ls->drained = (int)ev->a;
+		break;
+	case EV_ERROR:
+		CHECK(ls->s != NULL);
+		CHECK_EQ(ls->nstopped + ls->nended++, 0);
+		ls->reason = ev->err;
+		ls->request = ev->a;
+		break;
+	case EV_RELEASED:
+		CHECK(ls->s != NULL);
+		CHECK_EQ(ls->nreleased++, 0);
+		stream_free(ls->s);
+		ls->s = NULL;
+		break;
+	case EV_DEV_FAILED:
+		w->failed = ev->err;
+		break;
+	case EV_SYNCED:
+		w->synced = ev->a;
+		break;
+	}
+}
+
+/* all events, all sockets, once; waits at most ms for the first.  1: there was something */
+static int
+turn_for(struct world *w, int ms)
+{
+	static uint8_t buf[MSG_MAX];
+	struct pollfd p[NCLIENTS + 1];
+	struct client *who[NCLIENTS + 1];
+	struct event ev;
+	nfds_t n = 0;
+	int k;
+
+	for (int i = 0; i < NCLIENTS; i++) {
+		struct client *c = w->clients[i];
+
+		if (c == NULL || c->fd < 0 || c->eof)
+			continue;
+		play(w, c);
+		who[n] = c;
+		p[n++] = (struct pollfd){ c->fd, (short)((c->deaf ? 0 : POLLIN) | (c->nout ? POLLOUT : 0)), 0 };
+	}
+	p[n] = (struct pollfd){ engine_fd(w->e), w->held ? 0 : POLLIN, 0 };
+	while ((k = poll(p, n + 1, ms)) < 0 && errno == EINTR)
+		;
+	if (k == 0)
+		return 0;
+	for (nfds_t i = 0; i < n; i++) {
+		if (p[i].revents & POLLOUT)
+			flush_out(who[i]);
+		if ((p[i].revents & POLLIN) && !who[i]->deaf)
+			listen_to(who[i]);
+		else if (p[i].revents & (POLLHUP | POLLERR))
+			who[i]->eof = 1;
+	}
+	if (p[n].revents & POLLIN) {
+		engine_clear(w->e);
+		while (engine_next(w->e, &ev, buf, sizeof(buf)))
+			event(w, &ev, buf);
+	}
+	return 1;
+}
+
+static void
+turn(struct world *w)	/* not for ever: what the pump does with a write is told to nobody */
+{
+	w->idle = turn_for(w, 1) ? 0 : w->idle + 1;
+	if (w->idle > PATIENCE) {
+		fprintf(stderr, "%s: nothing happens\n", running);
+		abort();
+	}
+}
+
+#define UNTIL(w, cond) do {	\
+	while (!(cond))		\
+		turn(w);	\
+} while (0)
+
+static void
+released(struct world *w, const struct seat *t)		/* wait for it */
+{
+	uint32_t id = t->id;
+
+	UNTIL(w, w->streams[id].nreleased);
+}
+
+static void
+world_open(struct world *w)
+{
+	struct engine_conf ec = { 0, 0 };
+
+	*w = (struct world){ .fds = open_fds() };
+	mapped = 0;
+	w->streams = calloc(NSTREAMS, sizeof(*w->streams));
+	w->conns = calloc(NCONNS, sizeof(*w->conns));
+	CHECK(w->streams != NULL && w->conns != NULL);
+	CHECK_EQ(engine_new(&w->e, &ec), 0);
+}
+
+static void
+clients_clear(struct world *w)
+{
+	for (int i = 0; i < NCLIENTS; i++) {
+		struct client *c = w->clients[i];
+
+		if (c == NULL)
+			continue;
+		if (c->c)
+			conn_close(c->c, 0);
+		UNTIL(w, c->c == NULL);
+		client_free(w, c);
+	}
+}
+
+/* close every client; all streams and conns must come back */
+static void
+world_clear(struct world *w)
+{
+	clients_clear(w);
+	for (uint32_t i = 1; i <= w->nstreams; i++)
+		UNTIL(w, w->streams[i].nreleased);
+}
+
+static void
+world_close(struct world *w)			/* after its devices */
+{
+	while (turn_for(w, 0))
+		;
+	for (uint32_t i = 1; i <= w->nstreams; i++)
+		CHECK_EQ(w->streams[i].nreleased, 1);
+	for (uint32_t i = 0; i < w->nconns; i++)
+		CHECK_EQ(w->conns[i].nclosed, 1);
+	engine_free(w->e);
+	free(w->streams);
+	free(w->conns);
+	CHECK_EQ(mapped, 0);
+	CHECK_EQ(open_fds(), w->fds);
+}
+
+/* ---- a neighbour that nobody may disturb ------------------------------------------------------------ */
+
+struct neighbour {			/* plays on channels 0 and 1 of a manual device of four */
+	device *d;
+	struct client *c;
+	struct seat *t;
+	char path[64];			/* what the device played */
+	int64_t nblocks;
+};
+
+/* one block passes; before it the neighbour has filled its buffer, as a client that is not disturbed does */
+static void
+beat(struct world *w, struct neighbour *nb)
+{
+	struct stream_stats st;
+
+	for (;;) {
+		stream_getstats(w->streams[nb->t->id].s, &st);
+		if (st.written - st.consumed == 480 || (st.written == nb->t->total && st.written > 0))
+			break;
+		turn(w);
+	}
+	while (turn_for(w, 0))
+		;
+	device_step(nb->d, 1);
+	if (++nb->nblocks > PATIENCE) {
+		fprintf(stderr, "%s: what is waited for does not come\n", running);
+		abort();
+	}
+}
+
+#define BEAT_UNTIL(w, nb, cond) do {	\
+	while (!(cond))			\
+		beat(w, nb);		\
+} while (0)
+
+static void
+neighbour_start(struct world *w, struct neighbour *nb)
+{
+	int fd;
+
+	*nb = (struct neighbour){ .path = "/tmp/audiod-test-XXXXXX" };
+	fd = mkstemp(nb->path);
+	CHECK(fd >= 0);
+	close(fd);
+	nb->d = open_device(w, "manual", nb->path, 0, 48, 4);
+	nb->c = client_new(w);
+	nb->t = start(w, nb->c, 0, nb->d, &s16, INT64_MAX, 0);
+	beat(w, nb);
+}
+
+/* stop it, compare every sample that was played on its channels, close its device */
+static void
+neighbour_end(struct world *w, struct neighbour *nb)
+{
+	FILE *f;
+	uint8_t frame[8];
+	int64_t i = 0, wrong = 0;
+	uint32_t id = nb->t->id;
+	struct stream_stats st;
+
+	stream_getstats(w->streams[id].s, &st);
+	CHECK_EQ(st.xruns, 0);
+	nb->t->last = 's';
+	nb->t->total = nb->t->written;
+	while (!w->streams[id].nreleased) {
+		device_step(nb->d, 1);
+		while (turn_for(w, 0))
+			;
+	}
+	CHECK(w->streams[id].nstopped && w->streams[id].drained);
+	UNTIL(w, nb->t->answered);
+	f = fopen(nb->path, "rb");
+	CHECK(f != NULL);
+	for (; i < nb->t->written; i++) {
+		uint8_t want[4];
+
+		CHECK_EQ(fread(frame, sizeof(frame), 1, f), 1);
+		samples(want, nb->t->seed, i, 1, 2);
+		if (memcmp(frame, want, 4) != 0 && wrong++ == 0)
+			fprintf(stderr, "%s: frame %lld of %lld is wrong\n", running, (long long)i,
+			    (long long)nb->t->written);
+	}
+	CHECK_EQ(wrong, 0);
+	CHECK(i >= 48 * nb->nblocks);
+	fclose(f);
+	unlink(nb->path);
+	clients_clear(w);
+	device_close(nb->d);			/* with what others have left on it */
+	world_clear(w);
+}
+
+#endif
