@@ -32,8 +32,8 @@ class Native:
 
     def __init__(self, path: Path | str, *, hello: str | None = "test") -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(path))  # waits where the backlog is full; with a timeout it would not
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(str(path))
         self.seen: list[Message] = []
         self.asked: dict[int, str] = {}  # id -> method
         self.eof = False
