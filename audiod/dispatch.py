@@ -196,6 +196,7 @@ class Dispatch:
             arrival_ns=event.arrival_ns,
             swept_ns=event.swept_ns,
             block_ns=device.format.block_ns,
+            rec=event.kind is eng.XrunKind.REC,
         )
         row = None if stream is None else stream.row
         self.core.count_xrun(device, row, culprit)

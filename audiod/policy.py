@@ -88,19 +88,30 @@ class Culprit(enum.StrEnum):
 
 
 def classify(
-    *, driver: bool, due_ns: int, wake_ns: int, arrival_ns: int, swept_ns: int, block_ns: int
+    *,
+    driver: bool,
+    due_ns: int,
+    wake_ns: int,
+    arrival_ns: int,
+    swept_ns: int,
+    block_ns: int,
+    rec: bool = False,
 ) -> Culprit:
     """Whose fault an xrun was; times in CLOCK_MONOTONIC ns, 0 where unknown.
 
     The thread woke more than half a block after the cycle was due: the
     scheduler's.  The driver reported it though we were in time: the driver's.
     The client's last bytes came after the guard time, a quarter block before
-    due, or its socket was known empty then: the client's.
+    due, or its socket was known empty then: the client's.  One that records
+    (`rec`) is at fault if its data had to wait for it to read since the last
+    cycle; `swept_ns` is when that was seen last.
     """
     if due_ns and wake_ns - due_ns > block_ns // 2:
         return Culprit.SCHEDULER
     if driver:
         return Culprit.DRIVER
+    if rec:
+        return Culprit.CLIENT if due_ns and swept_ns > due_ns - 2 * block_ns else Culprit.OURS
     guard = due_ns - block_ns // 4
     if due_ns and (arrival_ns > guard or swept_ns >= guard):
         return Culprit.CLIENT

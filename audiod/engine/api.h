@@ -67,7 +67,7 @@ struct event {
 	int64_t a;		/* EV_XRUN: when the cycle was due, CLOCK_MONOTONIC ns, as the next three */
 	int64_t b;		/* EV_XRUN: when the device thread woke */
 	int64_t c;		/* EV_XRUN: when the last bytes of the stream came */
-	int64_t d;		/* EV_XRUN: last time the pump knew its socket to be empty */
+	int64_t d;		/* EV_XRUN: last time the pump knew its socket to be empty; XRUN_REC: its peer not to read */
 	int64_t e;		/* EV_XRUN: frames missing */
 };
 

@@ -64,7 +64,9 @@ dev_xrun(device *d, stream *s, int kind, int64_t missing)
 	if (s) {
 		ev.c = atomic_load_explicit(&s->arrival_ns, memory_order_relaxed);
 		ev.d = atomic_load_explicit(&s->swept_ns, memory_order_relaxed);
-		if (atomic_load_explicit(&s->polled, memory_order_relaxed) && pump_asleep(d->engine->pump))
+		if (kind == XRUN_REC)
+			ev.d = atomic_load_explicit(&s->held_ns, memory_order_relaxed);
+		else if (atomic_load_explicit(&s->polled, memory_order_relaxed) && pump_asleep(d->engine->pump))
 			ev.d = d->wake_ns;
 	}
 	dev_event(d, &ev);

@@ -105,6 +105,7 @@ struct stream {
 	_Atomic int64_t rskip, rskipped;	/* SYNC, record: frames to give as silence / given (consumer) */
 	_Atomic int64_t arrival_ns;	/* last bytes, by the producer */
 	_Atomic int64_t swept_ns;	/* last time its socket was known empty, by the pump */
+	_Atomic int64_t held_ns;	/* last time its recorded data had to wait for its peer to read, by the pump */
 	_Atomic int polled;		/* its socket is in epoll, by the pump */
 	_Atomic int bypassed;
 

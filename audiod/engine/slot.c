@@ -140,6 +140,8 @@ data_due(struct pump *p, struct stream *s)
 		conn_out(p, c, o + (size_t)n * s->rec->frame);
 		stream_poke(s);
 	}
+	if (c->out_len > OUT_SOFT)
+		atomic_store_explicit(&s->held_ns, p->now, memory_order_relaxed);
 }
 
 /* the answer to its stop; 0: the peer does not read, later */
@@ -201,6 +203,7 @@ slot_emit(struct pump *p, struct stream *s)
 	}
 	if (c->out_len > OUT_SOFT) {
 		c->starved = 1;
+		atomic_store_explicit(&s->held_ns, p->now, memory_order_relaxed);
 		return;
 	}
 	if (atomic_load_explicit(&s->done, memory_order_acquire)) {

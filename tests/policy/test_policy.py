@@ -133,7 +133,13 @@ DUE = 1000 * MS  # blocks of 10 ms: guard 997.5, the scheduler is late from 1005
 
 
 def culprit(
-    *, driver: bool = False, wake: float = 1000, arrival: float = 990, swept: float = 990, due: float = 1000
+    *,
+    driver: bool = False,
+    wake: float = 1000,
+    arrival: float = 990,
+    swept: float = 990,
+    due: float = 1000,
+    rec: bool = False,
 ) -> Culprit:
     return policy.classify(
         driver=driver,
@@ -142,6 +148,7 @@ def culprit(
         arrival_ns=int(arrival * MS),
         swept_ns=int(swept * MS),
         block_ns=10 * MS,
+        rec=rec,
     )
 
 
@@ -163,6 +170,12 @@ def test_waking_half_a_block_late_is_the_schedulers_fault() -> None:
 def test_the_driver_is_to_blame_only_if_we_were_in_time() -> None:
     assert culprit(driver=True) is Culprit.DRIVER
     assert culprit(driver=True, wake=1006) is Culprit.SCHEDULER
+
+
+def test_one_that_records_is_at_fault_if_it_did_not_read_since_the_last_cycle() -> None:
+    assert culprit(rec=True, swept=980.1) is Culprit.CLIENT
+    assert culprit(rec=True, swept=980, arrival=999) is Culprit.OURS, "what it writes does not matter"
+    assert culprit(rec=True, swept=999, wake=1006) is Culprit.SCHEDULER
 
 
 def test_without_numbers_it_is_ours() -> None:
