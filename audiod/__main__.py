@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -54,6 +55,8 @@ def _serve(conf: config.Config) -> int:
     except EngineError as error:
         print(f"audiod: the engine cannot start: {error.strerror}", file=sys.stderr)
         return 1
+    for number in server.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # it has ended in order: that shall be its exit status, too
     return 0
 
 

@@ -133,7 +133,12 @@ class Server:
             self._look()
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        # what remains when the receiver goes: a late TERM must not cut off the end, which finishes files
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        for number in SIGNALS:
+            signal.signal(number, _too_late)
         with trio.open_signal_receiver(*SIGNALS) as received:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             task_status.started()
             await self.obey(received)
 
@@ -152,6 +157,10 @@ class Server:
                 self._log.info("server.signal", signal=name, reason="the second one: at once")
                 self._quiet.set()
                 self._empty.set()
+
+
+def _too_late(number: int, frame: object) -> None:
+    """The server ends already, and no longer waits for anybody."""
 
 
 def _audio_gid() -> int | None:
