@@ -137,7 +137,9 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 		stream_free(s);
 		return rc;
 	}
-	s->swept = d->par.clock == DRV_CLOCK_REAL && s->play != NULL && par->appbufsz >= 2 * n;
+	/* two blocks, to the frame: those that clients are given are rounded, 2 x 235 for 2 x 235.2 */
+	s->swept = d->par.clock == DRV_CLOCK_REAL && s->play != NULL &&
+	    (uint64_t)(par->appbufsz + 1) * d->par.rate >= (uint64_t)2 * d->par.round * par->rate;
 	s->weight = 1;
 	s->group_n = par->group_n;
 	atomic_store(&s->vol, par->vol > 127 ? 127 : par->vol);

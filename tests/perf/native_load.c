@@ -36,6 +36,7 @@ enum step { HELLO, OPEN, SETPAR, START, MOVE };	/* what is awaited */
 static const char *const step_names[NSTEPS] = {
 	"connect_hello_ms", "open_ms", "setpar_ms", "start_ms", "start_move_ms"
 };
+static const char *const methods[] = { "hello", "open", "setpar", "start" };
 
 enum par { RATE, ROUND, BUFSZ, APPBUFSZ, BPS, PCHAN, NPARS };
 static const char *const par_names[NPARS] = { "rate", "round", "bufsz", "appbufsz", "bps", "pchan" };
@@ -350,7 +351,6 @@ conn_close(struct conn *c)
 static void
 request(enum step step)
 {
-	static const char *const methods[] = { "hello", "open", "setpar", "start" };
 	struct conn *c = starting->conn;
 	uint8_t *o = conn_room(c, REQUEST_MAX);
 
@@ -570,7 +570,7 @@ message(struct conn *c)
 			skip(&m);
 			stream_step(&m);
 		} else
-			refused(&m, step_names[awaited]);
+			refused(&m, methods[awaited]);
 	}
 	return (size_t)(whole.p - c->in);
 }

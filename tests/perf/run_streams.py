@@ -1,8 +1,8 @@
 """What N streams cost: CPU, wake-ups, memory, xruns and times to start, audiod against sndiod.
 
     python tests/perf/run_streams.py [--streams 1,8,32,128] [--rates 48000,44100] [--block 480,256]
-                                     [--buffer 2] [--seconds 2] [--rounds 3] [--instructions]
-                                     [--peer sndiod|none] [--json FILE]
+                                     [--buffer 2] [--seconds 2] [--rounds 3] [--no-realtime]
+                                     [--instructions] [--peer sndiod|none] [--json FILE]
 
 Each round measures every case once, server after server, so that what else the
 machine does falls on all alike; the tables show medians of the rounds.  Only
@@ -48,6 +48,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--idle-seconds", type=float, default=5, help="length of the window without streams")
     parser.add_argument("--opens", type=int, default=20, help="streams whose start is timed, a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-realtime", action="store_true", help="audiod without realtime, as sndiod is")
     parser.add_argument("--instructions", action="store_true", help="count them too, by perf")
     parser.add_argument("--peer", choices=("sndiod", "none"), default="sndiod")
     parser.add_argument("--json", type=Path, help="file for all results")
@@ -67,17 +68,17 @@ def idle(servers: list[Server], seconds: float) -> Iterable[tuple[str, Row]]:
 
 def window(server: Server, streams: int, rate: int, args: argparse.Namespace) -> Row:
     lasts = args.seconds * (2 if args.instructions else 1)
-    load = Load(server.load("-n", streams, "-r", rate, "-t", lasts + 3 * SETTLE))
+    load = Load(server.load("-n", streams, "-r", rate, "-t", lasts + 2 * SETTLE))
+    time.sleep(SETTLE)
     roles = server.roles()
     xruns = server.xruns()
-    time.sleep(SETTLE)
     before = usage.now(server.process.pid)
     time.sleep(args.seconds)
     after = usage.now(server.process.pid)
-    # counted apart: counting costs some time at each context switch
-    counts = usage.instructions(server.process.pid, args.seconds) if args.instructions else {}
     row = usage.between(before, after, roles)
     late = {cause: n - xruns[cause] for cause, n in server.xruns().items()}
+    # apart: to begin counting may stall the server for a block or two, and each context switch costs more
+    counts = usage.instructions(server.process.pid, args.seconds / 2) if args.instructions else {}
     result = load.end()
     return row | {
         "xruns": late,
@@ -105,13 +106,13 @@ def opens(server: Server, count: int, busy: int) -> Row:
 # ---- all of them, interleaved ------------------------------------------------------
 
 
-def start_all(kinds: Kinds, folder: Path, block: int, bufsz: int) -> list[Server]:
+def start_all(kinds: Kinds, folder: Path, block: int, args: argparse.Namespace) -> list[Server]:
     servers: list[Server] = []
     try:
         for kind in kinds:
             place = folder / f"{kind.name}-{len(list(folder.iterdir()))}"
             place.mkdir()
-            servers.append(kind(place, block, bufsz))
+            servers.append(kind(place, block, args.buffer * block, not args.no_realtime))
     except BaseException:
         stop_all(servers)
         raise
@@ -130,7 +131,7 @@ def measure(args: argparse.Namespace, kinds: Kinds, folder: Path) -> dict[str, A
     for number in range(args.rounds):
         for block in args.block:
             for rate in args.rates:
-                servers = start_all(kinds, folder, block, args.buffer * block)
+                servers = start_all(kinds, folder, block, args)
                 try:
                     if (block, rate) == (args.block[0], args.rates[0]):
                         for name, row in idle(servers, args.idle_seconds):
@@ -245,6 +246,7 @@ def main(argv: list[str]) -> int:
         "rounds": args.rounds,
         "seconds": args.seconds,
         "buffer": args.buffer,
+        "realtime": not args.no_realtime,
     }
     print("\n".join(table(report)))
     if args.json:

@@ -116,14 +116,14 @@ class Server:
 class Audiod(Server):
     name = "audiod"
 
-    def __init__(self, folder: Path, block: int, bufsz: int) -> None:
+    def __init__(self, folder: Path, block: int, bufsz: int, realtime: bool = True) -> None:
         super().__init__(folder)
         self.socket = folder / "audiod.sock"
         self.tool = compile_load()
         binary = Path(sys.executable).with_name("audiod")
         self.spawn(
             [binary, "--socket", self.socket, "--log-level", "warning", "-z", str(block), "-b", str(bufsz),
-             "-f", "null"],
+             "-f", "null", *([] if realtime else ["--no-realtime"])],
             {},
             stdout=subprocess.PIPE,
         )  # fmt: skip
@@ -152,7 +152,10 @@ class Audiod(Server):
 
 
 class Sndiod(Server):
-    """Debian's sndiod, full duplex as it is by default, on a card whose clock is CLOCK_MONOTONIC."""
+    """Debian's sndiod, full duplex as it is by default, on a card whose clock is CLOCK_MONOTONIC.
+
+    It never asks for realtime, only for a nice value.
+    """
 
     name = "sndiod"
     limit = 8
@@ -170,7 +173,7 @@ class Sndiod(Server):
             return f"tests/lab does not build (libsndio-dev, libasound2-dev?): {made.stderr.strip()[-300:]}"
         return ""
 
-    def __init__(self, folder: Path, block: int, bufsz: int) -> None:
+    def __init__(self, folder: Path, block: int, bufsz: int, realtime: bool = True) -> None:
         super().__init__(folder)
         for each in (folder, folder.parent):  # sndiod gives up root
             each.chmod(0o755)
