@@ -504,6 +504,10 @@ class Device:
         """The software master, linear."""
         lib.device_setgain(self._h, gain)
 
+    def setrecgain(self, gain: float) -> None:
+        """The gain of what is recorded, linear."""
+        lib.device_setrecgain(self._h, gain)
+
     def setgroup(self, group: int, nmembers: int) -> None:
         """Streams of a link group start in one cycle when so many are ready."""
         lib.device_setgroup(self._h, group, nmembers)

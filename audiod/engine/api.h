@@ -149,6 +149,7 @@ int	device_close(device *);		/* ends its streams (EV_ERROR, EV_RELEASED), joins 
 void	device_getpar(device *, struct device_par *);
 int	device_step(device *, uint32_t nblocks);	/* manual: returns when the blocks have passed and been mixed */
 void	device_setgain(device *, double gain);		/* software master, linear */
+void	device_setrecgain(device *, double gain);	/* of what is recorded, linear */
 void	device_setgroup(device *, uint32_t group, uint32_t nmembers);	/* streams of a link group start when so many are ready */
 void	device_getstats(device *, struct device_stats *);
 int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */

@@ -306,17 +306,32 @@ dev_fail(device *d, int err)
 	dev_tell(d, EV_DEV_FAILED, -err);
 }
 
+static double
+gain_of(_Atomic uint64_t *bits)
+{
+	uint64_t b = atomic_load_explicit(bits, memory_order_relaxed);
+	double g;
+
+	memcpy(&g, &b, sizeof(g));
+	return g;
+}
+
 static void
-dev_master(device *d)	/* the software master as it is now */
+dev_master(device *d)	/* the software masters as they are now */
 {
 	uint32_t seq = atomic_load_explicit(&d->master_seq, memory_order_acquire);
-	uint64_t bits;
+	double play = gain_of(&d->master), rec = gain_of(&d->recmaster);
 
 	if (seq == d->master_seen)
 		return;
 	d->master_seen = seq;
-	bits = atomic_load_explicit(&d->master, memory_order_relaxed);
-	memcpy(&d->master_now, &bits, sizeof(bits));
+	for (stream *s = d->streams; s; s = s->next)
+		if (s->attached && rec != d->recmaster_now)
+			gain_ramp(&s->recgain, rec, d->ramp);
+	d->recmaster_now = rec;
+	if (play == d->master_now)
+		return;
+	d->master_now = play;
 	for (stream *s = d->streams; s; s = s->next)
 		if (s->attached && s->play)
 			stream_retarget(s, 1);

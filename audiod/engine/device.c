@@ -123,13 +123,21 @@ dev_open_driver(device *d, const struct device_conf *c, char *err, uint32_t errs
 	return conv_init(&d->conv, &d->par.enc);
 }
 
+static void
+set_gain(device *d, _Atomic uint64_t *to, double gain)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &gain, sizeof(bits));
+	atomic_store_explicit(to, bits, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->master_seq, 1, memory_order_release);
+}
+
 int
 device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, char *err, uint32_t errsz)
 {
 	device *d = mem_new(e, sizeof(*d));
 	int rc, i;
-	double one = 1;
-	uint64_t bits;
 
 	err[0] = '\0';
 	if (d == NULL)
@@ -156,9 +164,9 @@ device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, c
 	d->wide = d->par.enc.bits > 24 && !(d->par.enc.flt && d->par.enc.bits == 32);
 	d->dither = c->dither;
 	d->seed = 0x9e3779b9u + id;
-	d->master_now = one;
-	memcpy(&bits, &one, sizeof(bits));
-	atomic_store(&d->master, bits);
+	d->master_now = d->recmaster_now = 1;
+	set_gain(d, &d->master, 1);
+	set_gain(d, &d->recmaster, 1);
 	rc = dev_buffers(d);
 	if (rc == 0)
 		rc = thread_start(&d->thread, d->par.clock == DRV_CLOCK_REAL ? e->rt_prio : 0,
@@ -247,11 +255,13 @@ device_step(device *d, uint32_t nblocks)
 void
 device_setgain(device *d, double gain)
 {
-	uint64_t bits;
+	set_gain(d, &d->master, gain);
+}
 
-	memcpy(&bits, &gain, sizeof(bits));
-	atomic_store_explicit(&d->master, bits, memory_order_relaxed);
-	atomic_fetch_add_explicit(&d->master_seq, 1, memory_order_release);
+void
+device_setrecgain(device *d, double gain)
+{
+	set_gain(d, &d->recmaster, gain);
 }
 
 void

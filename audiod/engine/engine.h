@@ -121,7 +121,8 @@ struct stream {
 	int stalled;			/* clock=free: waited for in vain */
 	int64_t waited;			/* clock=free: since when, ns */
 	int admit;			/* joins in this pass */
-	struct gain gain;
+	struct gain gain;		/* of what it plays */
+	struct gain recgain;		/* of what it records */
 	double weight;			/* of autovol */
 	uint32_t vol_seen;
 	double target;
@@ -191,7 +192,7 @@ struct device {
 	struct devcmd cmds[DEVCMD_SIZE];
 	_Atomic uint32_t cmd_w, cmd_r;
 	_Atomic int waiting;		/* the thread sleeps until poked */
-	_Atomic uint64_t master;	/* bits of a double */
+	_Atomic uint64_t master, recmaster;	/* bits of doubles: gain of what is played, of what is recorded */
 	_Atomic uint32_t master_seq;
 	_Atomic int64_t seq;		/* cycles, told to the pump */
 	_Atomic int64_t next_due;	/* ns; 0: not on a real clock */
@@ -208,7 +209,7 @@ struct device {
 	int idle_left;			/* blocks of silence until it stops */
 	int failed;
 	uint32_t master_seen;
-	double master_now;
+	double master_now, recmaster_now;
 	int64_t due_ns, wake_ns;	/* of this cycle */
 	int nlate;			/* streams short in this cycle */
 	uint32_t seed;			/* dither */

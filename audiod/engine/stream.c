@@ -355,6 +355,7 @@ stream_attach(stream *s)
 	else
 		s->dpos = d->in_cycle ? -(int64_t)d->par.round : 0;
 	stream_retarget(s, 0);
+	gain_set(&s->recgain, d->recmaster_now);
 }
 
 void
@@ -469,9 +470,9 @@ rec_block(stream *s, uint32_t n, int keep)
 	memset(d->out, 0, size * round * nch);
 	if ((s->par.flags & STREAM_REC) && !(s->par.flags & STREAM_NOREC) && d->par.rchan) {
 		if (s->f64)
-			cmap_mix64(&s->rmap, &one, dev_recorded(d, 1), d->out, round);
+			cmap_mix64(&s->rmap, &s->recgain, dev_recorded(d, 1), d->out, round);
 		else
-			cmap_mix32(&s->rmap, &one, dev_recorded(d, 0), d->out, round);
+			cmap_mix32(&s->rmap, &s->recgain, dev_recorded(d, 0), d->out, round);
 	}
 	if ((s->par.flags & STREAM_MON) && d->par.pchan) {
 		if (s->f64)

@@ -145,6 +145,20 @@ def test_master_gain_ramps_all_and_a_new_stream_starts_at_it(tmp_path: Path) -> 
         assert np.array_equal(r.played(), np.full((1920, 2), 10000))
 
 
+def test_recording_gain_ramps_what_is_recorded_and_nothing_else(tmp_path: Path) -> None:
+    with rig(tmp_path) as r:
+        data = np.full((19200, 2), 20000)
+        r.stream(data)
+        rec = r.stream(flags=REC)
+        r.step(10)
+        r.device.setrecgain(0.5)
+        r.step(10)
+        got = rec.recorded()[4 * 480 :, 0].astype(int)
+        assert np.all(got[: 6 * 480] == 20000) and np.all(got[7 * 480 :] == 10000)
+        assert np.max(np.abs(np.diff(got))) < 40
+        assert np.all(r.played() == 20000)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_5_autovol_shares_among_overlapping_streams(tmp_path: Path, n: int) -> None:
     with rig(tmp_path, pchan=4) as r:
