@@ -15,6 +15,7 @@ import socket
 from dataclasses import dataclass, field
 
 import msgpack
+
 from audiod.engine import (
     Conn,
     Device,
@@ -87,16 +88,16 @@ def main() -> None:
             near, far = socket.socketpair()
             clients.append(Client(near, engine.conn_new(len(clients), far.detach()), device, p))
             clients[-1].start(len(clients))
-    by_sock = {c.sock: c for c in clients}
+    by_fd = {c.sock.fileno(): c for c in clients}
     streams = {c.stream.id: c for c in clients if c.stream}
-    names = {t.tid: "pump" if t.device is None else devices[t.device].id for t in engine.threads()}
+    names: dict[int, str] = {}  # by tid
     turn, next_id, begun = 0, 1000, [-1, -1]
     while True:
-        ready, _, _ = select.select([engine, *by_sock], [], [], 10)
+        ready, _, _ = select.select([engine.fileno(), *by_fd], [], [], 10)
         assert ready, "nothing happens"
-        for sock in ready:
-            if sock is not engine:
-                by_sock[sock].take()
+        for fd in ready:
+            if fd in by_fd:
+                by_fd[fd].take()
         for event in engine.events():
             if isinstance(event, StreamReleased):  # stopped: start again
                 client = streams.pop(event.stream)
@@ -114,12 +115,13 @@ def main() -> None:
         cycles = [d.stats().cycles for d in devices]
         if begun[0] < 0 and min(cycles) > WARM:
             begun = cycles
+            names = {t.tid: "pump" if t.device is None else str(t.device) for t in engine.threads()}
             for i, tid in enumerate(names):
                 guard.guard_watch(i, tid)
         if begun[0] >= 0 and all(c - b > WATCHED for c, b in zip(cycles, begun, strict=True)):
             break
     counts = {
-        str(name): {w: guard.guard_count(i, k) for k, w in enumerate(WHAT)}
+        name: {w: guard.guard_count(i, k) for k, w in enumerate(WHAT)}
         for i, name in enumerate(names.values())
     }
     print(json.dumps({"threads": counts, "restarts": next_id - 1000}))
