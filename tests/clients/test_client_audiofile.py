@@ -103,6 +103,9 @@ def test_wav_is_bit_exact(tmp_path: Path, enc: str, nchan: int, nframes: int) ->
         data = ramp(nframes * format.frame)
     write_all(name, format, data)
     assert read_all(name) == (format, data)
+    whole = Path(name).read_bytes()
+    assert struct.unpack_from("<I", whole, 4)[0] + 8 == len(whole)
+    assert len(whole) % 2 == 0
     with soundfile.SoundFile(name) as other:
         assert (other.samplerate, other.channels, other.frames) == (44100, nchan, nframes)
         if enc in ("s16le", "s32le"):

@@ -179,6 +179,21 @@ def test_read_of_nothing_does_not_wait() -> None:
     assert result(s.read(0, True)) == b""
 
 
+def test_what_was_recorded_before_a_flush_is_not_read_after_it() -> None:
+    bench = Bench("rec")
+    s = bench.start()
+    bench.say("onmove", 0, 2, 2, 1)
+    bench.say("data", 0, b"12345678")
+    op = s.flush()
+    next(op)
+    bench.say("data", 0, b"abcdefgh")  # on its way when the flush was sent
+    bench.answer(bench.hear()[-1])
+    assert result(op) is True
+    bench.start()
+    bench.say("onmove", 0, 2, 2, 1)
+    assert s.readable == 0
+
+
 def test_latency_of_both_directions() -> None:
     bench = Bench("play,rec")
     s = bench.start(100)

@@ -226,6 +226,17 @@ def test_closing_sends_one_close_even_if_the_stream_dies_of_it() -> None:
     assert result(s.run(s.start(), False)) is False
 
 
+def test_a_close_that_is_refused_is_an_error() -> None:
+    bench = Bench()
+    op = bench.stream.close()
+    next(op)
+    (close,) = [e for e in bench.hear() if e.method == "close"]
+    bench.session.receive(bench.wire.send_error(close.id, Fault("EIO", "it failed", "see the log")))
+    with pytest.raises(StreamError, match="it failed"):
+        next(op)
+    assert bench.stream.closed
+
+
 # ---- the connection ----
 
 

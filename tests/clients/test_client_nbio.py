@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import select
+import socket
+from pathlib import Path
 
 import audiod_client
 import pytest
-from audiod_client import StreamError
+from audiod_client import ServerUnreachable, StreamError
+from audiod_client._link import Link
+from audiod_client._session import Session
+from audiod_protocol.connection import Connection
 from audiod_protocol.events import Notification
 from clients.fake_audiod import ROUND, FakeAudiod, Peer
 
@@ -105,6 +111,35 @@ def test_revents_calls_back(server: FakeAudiod) -> None:
         while len(moves) < 5:
             poll(s, select.POLLIN)
         assert moves == [0, ROUND, ROUND, ROUND, ROUND]
+
+
+def test_the_servers_last_words_are_read_when_writing_fails() -> None:
+    ours, theirs = socket.socketpair()
+    session = Session("x")
+    link = Link(ours, session)
+    fault = {"code": "EPROTO", "message": "a frame was cut", "hint": "mend it"}
+    theirs.send(Connection("server").send_notification("error", [fault]))
+    theirs.close()
+    session.send("status", {})
+    assert link.step()
+    assert session.error is not None
+    assert session.error.message == "a frame was cut"
+    link.close()
+
+
+def test_a_socket_that_is_not_for_us(server: FakeAudiod) -> None:
+    Path(server.path).chmod(0)
+    uid = os.geteuid()
+    if uid == 0:  # whom no mode keeps out
+        os.seteuid(65534)
+    try:
+        with pytest.raises(ServerUnreachable) as refused:
+            audiod_client.Connection.connect(server.path)
+    finally:
+        os.seteuid(uid)
+        Path(server.path).chmod(0o700)
+    assert refused.value.code == "EACCES"
+    assert refused.value.tried == [(server.path, "permission denied")]
 
 
 def test_no_change_within_the_timeout(server: FakeAudiod) -> None:

@@ -190,6 +190,7 @@ def test_progress_on_a_terminal(cli: Cli) -> None:
             shown += piece
         assert process.wait() == 0
     os.close(main)
+    assert shown.count(b"\n") == 1
     line = shown.decode().replace("\r\n", "\n").rstrip("\n").split("\r")[-1].rstrip()
     assert line.startswith("a.wav  0:00.1 / 0:00.1  [")
     assert line.endswith("dB  bit-exact")

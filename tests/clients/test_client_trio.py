@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import ExitStack
 
 import audiod_client.aio
@@ -242,3 +243,30 @@ async def test_connecting_waits_while_the_backlog_is_full(
             assert isinstance(hello, Request)
             peer.send(wire.send_response(hello.id, {"version": 1, "server": "x", "features": [], "unit": 3}))
     assert connected == [3]
+
+
+@pytest.mark.parametrize("leaver", range(5))
+async def test_whoever_waits_for_a_full_socket_may_leave(server: FakeAudiod, leaver: int) -> None:
+    """One task waits to write, one to read, the rest for them: each of them may be cancelled."""
+    gate = threading.Event()
+    answered = []
+
+    def bulk(peer: Peer, request: Request) -> None:
+        gate.wait()
+        peer.answer(request)
+
+    async def ask(connection: audiod_client.aio.Connection, number: int, scope: trio.CancelScope) -> None:
+        with scope:
+            await connection.request("bulk", filling="x" * 75_000)
+            answered.append(number)
+
+    server.on("bulk", bulk)
+    scopes = [trio.CancelScope() for _ in range(10)]
+    async with audiod_client.aio.connect() as connection, trio.open_nursery() as nursery:
+        for number, scope in enumerate(scopes):
+            nursery.start_soon(ask, connection, number, scope)
+            await trio.testing.wait_all_tasks_blocked()
+        scopes[leaver].cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert sorted(answered) == [number for number in range(10) if number != leaver]

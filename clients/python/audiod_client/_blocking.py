@@ -23,7 +23,7 @@ from audiod_client.names import Name
 __all__ = ["Connection", "Stream", "open"]
 
 T = TypeVar("T")
-ModeArg = Literal["play", "rec", "play,rec"] | Mode
+ModeArg = Literal["play", "rec", "play,rec", "mon"] | Mode
 
 
 def _wait(link: Link, deadline: float | None = None) -> bool:

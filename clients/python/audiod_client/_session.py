@@ -176,7 +176,10 @@ class Session:
     def open(
         self, device: str, mode: str | Mode, name: str | None, role: str | None, link: str | None
     ) -> Op[StreamCore]:
-        """Open a stream.  If nobody waits any more when it is there, it is closed again."""
+        """Open a stream.  If nobody waits any more when it is there, it is closed again.
+
+        The mode "mon" records what the device plays: on this side it is a stream that records.
+        """
         opened: list[StreamCore] = []
 
         def arrived(call: Call) -> None:
@@ -193,8 +196,9 @@ class Session:
                 stream.abandon()
 
         with as_stream_error():
-            wanted = mode if isinstance(mode, Mode) else Mode.parse(mode)
-        args = {"device": device, "mode": str(wanted), "transport": "inline"}
+            wanted = mode if isinstance(mode, Mode) else Mode.REC if mode == "mon" else Mode.parse(mode)
+        named = "mon" if mode == "mon" else str(wanted)
+        args = {"device": device, "mode": named, "transport": "inline"}
         more = {"name": name, "type": role, "link": link}
         args |= {key: value for key, value in more.items() if value is not None}
         yield from self.wait(self.send("open", args, arrived))

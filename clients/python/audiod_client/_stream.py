@@ -159,8 +159,7 @@ class StreamCore:
             self.xruns += 1
             self._callbacks.note("xrun", params[1])
         elif method == "onstate" and params[1] == "closed":
-            if self.state is not State.CLOSING:
-                self.state = State.DEAD
+            self.state = State.DEAD
             fault = Fault("EIO", "the server ended the stream without a reason", "see its log")
             if params[2] is not None:
                 fault = Fault.from_wire(params[2])

@@ -1,7 +1,9 @@
-"""Volume as people write it (70%, 0.7, -6dB, +5%) and as the control has it (0..127).
+"""Volume as people write it (70%, 0.7, -6dB, +5%, +2dB, 2dB-) and as the control has it (0..127).
 
 Percent and fractions are linear on the control; dB follow the volume formula:
-18 steps are a factor of 2, 127 is 0 dB, 0 is silence.  Pure functions.
+18 steps are a factor of 2, 127 is 0 dB, 0 is silence.  A sign makes a step of a
+number, but `-6dB` is a level: nothing is louder than 0 dB, so levels are what
+people write with a minus there.  Pure functions.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ __all__ = ["VOL_MAX", "parse_volume", "show_volume", "vol_to_db"]
 VOL_MAX = 127
 STEPS_PER_DB = 18 / (20 * math.log10(2))
 
+_NUMBER = r"[0-9]{1,3}(?:\.[0-9]{1,6})?"
 _VOLUME = re.compile(
-    r"(?P<sign>[+-]?)(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,6})?)%"
-    r"|(?P<db>[+-]?[0-9]{1,3}(?:\.[0-9]{1,6})?)\s?[dD][bB]"
+    rf"(?P<before>[+-]?)(?P<number>{_NUMBER})(?:%|(?P<db>\s?[dD][bB]))(?P<after>[+-]?)"
     r"|(?P<fraction>[01]|[01]?\.[0-9]{1,6}|1\.|0\.)",
     re.ASCII,
 )
-_HINT = "write 70%, 0.7, -6dB, or a step: +5% or -5%"
+_HINT = "write 70%, 0.7, -6dB, or a step: +5%, -5%, +2dB, 2dB-"
 
 
 def _bad(text: str, why: str, hint: str = _HINT) -> StreamError:
@@ -32,32 +34,35 @@ def _bad(text: str, why: str, hint: str = _HINT) -> StreamError:
 def parse_volume(text: str, present: int) -> int:
     """The control's value 0..127 that `text` asks for.
 
-    `present` is what `+5%` and `-5%` start from; steps stop at the ends, and a
-    step that is not 0% moves by at least 1.  `-6dB` is a level, 6 dB below
-    full, not a step.  Raises StreamError(EINVAL).
+    `present` is what steps start from: `+5%`, `-5%`, `+2dB`, and with the sign
+    behind, `5%-`, `2dB-`.  They stop at the ends, and one that is not 0 moves by
+    at least 1.  `-6dB` is a level, 6 dB below full.  Raises StreamError(EINVAL).
     """
     match = _VOLUME.fullmatch(text)
-    if match is None:
+    if match is None or (match["before"] and match["after"]):
         if re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
             raise _bad(text, "may be percent or a control's 0..127", f"add the unit: {text}%")
         raise _bad(text, "is not a volume")
-    if match["db"]:
-        level = float(match["db"])
-        if level > 0:
-            raise _bad(text, "is above full volume", "0dB is the loudest; to step up write +5%")
-        return max(0, round(VOL_MAX + level * STEPS_PER_DB))
     if match["fraction"]:
         share = float(match["fraction"])
         if share > 1:
             raise _bad(text, "is above full volume", "1.0 is the loudest")
         return round(share * VOL_MAX)
-    share = float(match["percent"]) / 100
-    if not match["sign"]:
-        if share > 1:
+    number, sign = float(match["number"]), match["before"] or match["after"]
+    if match["db"]:
+        steps = number * STEPS_PER_DB
+        if match["before"] == "-":
+            return max(0, round(VOL_MAX - steps))
+        if not sign and number:
+            raise _bad(text, "is above full volume", f"0dB is the loudest; a step up is +{text}")
+    else:
+        steps = number / 100 * VOL_MAX
+        if not sign and number > 100:
             raise _bad(text, "is above full volume", "100% is the loudest")
-        return round(share * VOL_MAX)
-    step = max(1, round(share * VOL_MAX)) if share else 0
-    return max(0, present - step) if match["sign"] == "-" else min(VOL_MAX, present + step)
+    if not sign:
+        return VOL_MAX if match["db"] else round(steps)
+    step = max(1, round(steps)) if number else 0
+    return max(0, present - step) if sign == "-" else min(VOL_MAX, present + step)
 
 
 def vol_to_db(vol: int) -> float:
