@@ -60,10 +60,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def idle(servers: list[Server], seconds: float) -> Iterable[tuple[str, Row]]:
     """No client anywhere: all servers in the same window."""
-    before = {server.name: usage.now(server.process.pid) for server in servers}
+    before = {server.name: server.use() for server in servers}
     time.sleep(seconds)
     for server in servers:
-        yield server.name, usage.between(before[server.name], usage.now(server.process.pid), {})
+        yield server.name, usage.between(before[server.name], server.use(), {})
 
 
 def window(server: Server, streams: int, rate: int, args: argparse.Namespace) -> Row:
@@ -72,9 +72,9 @@ def window(server: Server, streams: int, rate: int, args: argparse.Namespace) ->
     time.sleep(SETTLE)
     roles = server.roles()
     xruns = server.xruns()
-    before = usage.now(server.process.pid)
+    before = server.use()
     time.sleep(args.seconds)
-    after = usage.now(server.process.pid)
+    after = server.use()
     row = usage.between(before, after, roles)
     late = {cause: n - xruns[cause] for cause, n in server.xruns().items()}
     # apart: to begin counting may stall the server for a block or two, and each context switch costs more

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import usage
 from audiod_client import Connection
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +89,13 @@ class Server:
 
     def failed(self, what: str) -> RuntimeError:
         return RuntimeError(f"{self.name} {what}: {self.log.read_text().strip()[-2000:]}")
+
+    def use(self) -> usage.Use:
+        """What it has used so far.  Raises RuntimeError with its log if it is gone."""
+        try:
+            return usage.now(self.process.pid)
+        except OSError as error:
+            raise self.failed(f"ended with status {self.process.poll()} ({error})") from None
 
     def roles(self) -> dict[int, str]:
         """What its threads are for; those not named are `other`."""
