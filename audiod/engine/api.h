@@ -120,6 +120,10 @@ struct device_conf {
 	int32_t append;
 	int32_t dither;		/* 0 off, 1 auto */
 	int32_t stall_ms;	/* clock=free: longest wait for one stream */
+	int32_t ppm;		/* simulated, 0: not: error of a real clock, parts per million */
+	int64_t jitter_ns;	/* a real clock tells of a block up to this late */
+	int64_t xrun_every_ns;	/* of running: the driver runs dry */
+	int64_t unplug_after_ns;	/* of running: the device is gone; it may be opened again at once */
 	struct device_par par;	/* wanted */
 };
 

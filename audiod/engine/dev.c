@@ -543,6 +543,8 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 
 	n = d->drv->ready(d->drvh, pfds, &due);
 	if (n == -EPIPE) {
+		if (due != 0)
+			d->due_ns = due;	/* whose xrun it was depends on it */
 		dev_restart(d);
 		return;
 	}

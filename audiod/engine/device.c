@@ -106,7 +106,8 @@ static int
 dev_open_driver(device *d, const struct device_conf *c, char *err, uint32_t errsz)
 {
 	struct drv_conf dc = { .arg = c->arg, .rec = c->rec, .free_clock = c->free_clock,
-	    .append = c->append };
+	    .append = c->append, .ppm = c->ppm, .jitter_ns = c->jitter_ns,
+	    .xrun_every_ns = c->xrun_every_ns, .unplug_after_ns = c->unplug_after_ns };
 	int rc;
 
 	d->drv = drv_find(c->driver);

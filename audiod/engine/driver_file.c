@@ -41,7 +41,7 @@ struct sound {				/* a file and its part that is in memory */
 };
 
 struct file {
-	struct tick tick;		/* the clock, unless it is free */
+	struct tick tick;		/* the clock; of a free one only what is wrong with it */
 	int free_clock;			/* 1: a block passes whenever it is asked for */
 	int running;			/* 1 between start and stop */
 	struct drv_par par;		/* what open agreed to */
@@ -375,6 +375,7 @@ file_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	const char *rec = conf->rec != NULL ? conf->rec : "";
 	struct file *d;
 	struct enc fit;
+	struct sim sim;
 	char name[WAVEFILE_ENCNAME];
 	unsigned asked = par->rchan;
 	int format = -1, rc;
@@ -419,6 +420,8 @@ file_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 		par->enc = fit;
 	}
 	rc = drv_par_fit("file", par, err, errsz);
+	if (rc == 0)
+		rc = sim_open(&sim, "file", conf, par, err, errsz);
 	if (rc < 0)
 		goto fail;
 	par->clock = conf->free_clock ? DRV_CLOCK_FREE : DRV_CLOCK_REAL;
@@ -426,7 +429,8 @@ file_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	d->par = *par;
 	d->pblock = (size_t)par->round * par->pchan * par->enc.bps;
 	d->rblock = (size_t)par->round * par->rchan * par->enc.bps;
-	rc = d->free_clock ? 0 : tick_open(&d->tick, par->rate, par->round, par->bufsz);
+	d->tick.sim = sim;
+	rc = d->free_clock ? 0 : tick_open(&d->tick, par->rate, par->round, par->bufsz, &sim);
 	if (rc < 0) {
 		rc = drv_fail(-rc, err, errsz, "file: no timer: %s", strerror(-rc));
 		goto fail;
@@ -460,12 +464,16 @@ static int
 file_start(void *drv)
 {
 	struct file *d = drv;
+	int rc;
 
+	rc = d->free_clock ? sim_start(&d->tick.sim) : tick_start(&d->tick);
+	if (rc < 0)
+		return rc;
 	d->err = 0;
 	d->rec.pos = d->rec.wf.offset;
 	d->rec.fill = d->taken = 0;
 	d->running = 1;
-	return d->free_clock ? 0 : tick_start(&d->tick);
+	return 0;
 }
 
 static int
@@ -498,7 +506,7 @@ file_ready(void *drv, struct pollfd *pfd, int64_t *due_ns)
 		return tick_ready(&d->tick, pfd, due_ns);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	*due_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	return d->running;
+	return d->running ? sim_pass(&d->tick.sim, 1) : 0;
 }
 
 static int

@@ -21,11 +21,14 @@ static int
 loopback_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *err, size_t errsz)
 {
 	struct loopback *d;
+	struct sim sim;
 	int rc;
 
 	if (conf->arg[0] != '\0')
 		return drv_fail(EINVAL, err, errsz, "loopback: takes no argument, got \"%s\"", conf->arg);
 	rc = drv_par_fit("loopback", par, err, errsz);
+	if (rc == 0)
+		rc = sim_open(&sim, "loopback", conf, par, err, errsz);
 	if (rc < 0)
 		return rc;
 	par->clock = DRV_CLOCK_REAL;
@@ -37,7 +40,7 @@ loopback_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char
 		free(d);
 		return drv_fail(-rc, err, errsz, "loopback: no memory for %u frames", par->bufsz);
 	}
-	rc = tick_open(&d->tick, par->rate, par->round, par->bufsz);
+	rc = tick_open(&d->tick, par->rate, par->round, par->bufsz, &sim);
 	if (rc < 0) {
 		echo_close(&d->echo);
 		free(d);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "echo.h"
+#include "sim.h"
 
 struct manual {
 	int fd;				/* eventfd: blocks stepped and not yet returned by ready */
@@ -30,6 +31,7 @@ struct manual {
 	size_t block;			/* bytes of a played block */
 	uint8_t *silence;		/* one played block */
 	struct echo echo;		/* what was played and not yet recorded */
+	struct sim sim;			/* what is wrong with it; a clock that is told to advance has neither ppm nor jitter */
 };
 
 static void
@@ -50,9 +52,12 @@ static int
 manual_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *err, size_t errsz)
 {
 	struct manual *d;
+	struct sim sim;
 	int rc;
 
 	rc = drv_par_fit("manual", par, err, errsz);
+	if (rc == 0)
+		rc = sim_open(&sim, "manual", conf, par, err, errsz);
 	if (rc < 0)
 		return rc;
 	if (conf->arg[0] != '\0' && par->pchan == 0)
@@ -62,6 +67,7 @@ manual_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *
 	if (d == NULL)
 		return drv_fail(ENOMEM, err, errsz, "manual: no memory");
 	d->fd = d->capture = -1;
+	d->sim = sim;
 	atomic_init(&d->running, 0);
 	d->nblocks = par->bufsz / par->round;
 	d->block = (size_t)par->round * par->pchan * par->enc.bps;
@@ -97,7 +103,11 @@ static int
 manual_start(void *drv)
 {
 	struct manual *d = drv;
+	int rc;
 
+	rc = sim_start(&d->sim);
+	if (rc < 0)
+		return rc;
 	echo_start(&d->echo);
 	atomic_store(&d->running, 1);
 	return 0;
@@ -158,21 +168,23 @@ manual_ready(void *drv, struct pollfd *pfd, int64_t *due_ns)
 	struct manual *d = drv;
 	struct timespec ts;
 	int64_t n;
-	int rc;
+	int passed, rc;
 
 	(void)pfd;
 	if (!atomic_load(&d->running))
 		return 0;
-	n = take(d);
-	if (n > d->nblocks) {	/* the rest keeps the descriptor readable */
-		rc = give(d, (uint64_t)n - d->nblocks);
-		if (rc < 0)
-			return rc;
-		n = d->nblocks;
-	}
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	*due_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	return (int)n;
+	n = take(d);
+	if (n < 0)
+		return (int)n;
+	passed = sim_pass(&d->sim, (int)(n < d->nblocks ? n : d->nblocks));
+	if (passed >= 0 && n > passed) {	/* the rest keeps the descriptor readable */
+		rc = give(d, (uint64_t)(n - passed));
+		if (rc < 0)
+			return rc;
+	}
+	return passed;
 }
 
 static int

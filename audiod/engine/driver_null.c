@@ -20,11 +20,14 @@ static int
 null_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *err, size_t errsz)
 {
 	struct null *d;
+	struct sim sim;
 	int rc;
 
 	if (conf->arg[0] != '\0')
 		return drv_fail(EINVAL, err, errsz, "null: takes no argument, got \"%s\"", conf->arg);
 	rc = drv_par_fit("null", par, err, errsz);
+	if (rc == 0)
+		rc = sim_open(&sim, "null", conf, par, err, errsz);
 	if (rc < 0)
 		return rc;
 	par->clock = DRV_CLOCK_REAL;
@@ -32,7 +35,7 @@ null_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	if (d == NULL)
 		return drv_fail(ENOMEM, err, errsz, "null: no memory");
 	d->par = *par;
-	rc = tick_open(&d->tick, par->rate, par->round, par->bufsz);
+	rc = tick_open(&d->tick, par->rate, par->round, par->bufsz, &sim);
 	if (rc < 0) {
 		free(d);
 		return drv_fail(-rc, err, errsz, "null: no timer: %s", strerror(-rc));

@@ -1,8 +1,7 @@
 /*
  * tick.c: blocks of a fixed rate counted on CLOCK_MONOTONIC, see tick.h.
- * Seconds and the rest of a second are kept apart, so that 64 bits are exact
- * for ever; rounding up in tick_due and down in tick_frames are inverse to
- * each other.  Device thread, but for tick_open and tick_close.
+ * 128 bits are exact for ever, at rates of a millionth of a Hz; rounding up in
+ * tick_due and down in tick_frames are inverse to each other.  Device thread, but for tick_open and tick_close.
  */
 #define _GNU_SOURCE
 #include "tick.h"
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #define NSEC	1000000000LL
+#define PPM	1000000
 
 static int64_t
 monotonic(void)
@@ -33,7 +33,7 @@ arm(struct tick *t, int on)
 
 	memset(&its, 0, sizeof(its));
 	if (on) {
-		due = tick_due(t, t->served + 1);
+		due = tick_due(t, t->served + 1) + sim_delay(&t->sim, 1);
 		its.it_value.tv_sec = (time_t)(due / NSEC);
 		its.it_value.tv_nsec = (long)(due % NSEC);
 	}
@@ -43,12 +43,13 @@ arm(struct tick *t, int on)
 }
 
 int
-tick_open(struct tick *t, unsigned rate, unsigned round, unsigned bufsz)
+tick_open(struct tick *t, unsigned rate, unsigned round, unsigned bufsz, const struct sim *sim)
 {
 	memset(t, 0, sizeof(*t));
 	t->rate = rate;
 	t->round = round;
 	t->bufsz = bufsz;
+	t->sim = *sim;
 	t->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return t->fd < 0 ? -errno : 0;
 }
@@ -61,32 +62,33 @@ tick_close(struct tick *t)
 	t->fd = -1;
 }
 
+static uint64_t
+micro_hz(const struct tick *t)
+{
+	return (uint64_t)t->rate * (uint64_t)(PPM + t->sim.ppm);
+}
+
 int64_t
 tick_due(const struct tick *t, uint64_t block)
 {
-	uint64_t frame, sec, rest;
+	unsigned __int128 x = (unsigned __int128)block * t->round * ((uint64_t)NSEC * PPM);
 
-	frame = block * t->round;
-	sec = frame / t->rate;
-	rest = (frame % t->rate) * (uint64_t)NSEC;
-	return t->start + (int64_t)(sec * (uint64_t)NSEC + (rest + t->rate - 1) / t->rate);
+	return t->start + (int64_t)((x + micro_hz(t) - 1) / micro_hz(t));
 }
 
 uint64_t
 tick_frames(const struct tick *t, int64_t now)
 {
-	uint64_t ns;
-
 	if (now <= t->start)
 		return 0;
-	ns = (uint64_t)(now - t->start);
-	return ns / (uint64_t)NSEC * t->rate + ns % (uint64_t)NSEC * t->rate / (uint64_t)NSEC;
+	return (uint64_t)((unsigned __int128)(now - t->start) * micro_hz(t) / ((uint64_t)NSEC * PPM));
 }
 
 int
 tick_passed(const struct tick *t, int64_t now)
 {
 	uint64_t frames, taken;
+	unsigned n, told;
 
 	frames = tick_frames(t, now);
 	taken = t->served * t->round;
@@ -94,12 +96,24 @@ tick_passed(const struct tick *t, int64_t now)
 		return 0;
 	if (frames - taken > t->bufsz)
 		return -EPIPE;
-	return (int)((frames - taken) / t->round);
+	n = (unsigned)((frames - taken) / t->round);
+	if (t->sim.jitter_ns == 0)
+		return (int)n;
+	for (told = 0; told < n; told++) {	/* none before the one that it follows */
+		if (now < tick_due(t, t->served + told + 1) + sim_delay(&t->sim, told + 1))
+			break;
+	}
+	return (int)told;
 }
 
 int
 tick_start(struct tick *t)
 {
+	int rc;
+
+	rc = sim_start(&t->sim);
+	if (rc < 0)
+		return rc;
 	t->start = monotonic();
 	t->served = 0;
 	t->dry = 0;
@@ -129,18 +143,24 @@ tick_poll(struct tick *t, struct pollfd *pfd)
 int
 tick_ready(struct tick *t, struct pollfd *pfd, int64_t *due_ns)
 {
+	int64_t now;
 	int n, rc;
 
 	if (!t->running)
 		return 0;
+	now = monotonic();
 	*due_ns = tick_due(t, t->served + 1);
-	n = t->dry ? -EPIPE : tick_passed(t, monotonic());
-	if (n == -EPIPE) {
-		if (!t->dry) {
-			t->dry = 1;
+	n = t->dry ? -EPIPE : tick_passed(t, now);
+	if (n >= 0) {
+		n = sim_pass(&t->sim, n);
+		if (n < 0)
+			*due_ns = now;	/* nobody was late */
+	}
+	if (n < 0) {
+		if (!t->dry)
 			arm(t, 0);
-		}
-		return -EPIPE;
+		t->dry = n == -EPIPE;
+		return n;
 	}
 	t->served += (uint64_t)n;
 	/* arming clears an expiry, so the timer is never read; one that came too early is armed again */

@@ -19,6 +19,8 @@ static const struct {
 	{ 44100, 480 }, { 44100, 1 }, { 48000, 480 }, { 96000, 7 }, { 191999, 65521 }, { 192000, 1 },
 };
 
+static const struct sim none;
+
 #define NCLOCKS	(sizeof(clocks) / sizeof(clocks[0]))
 
 static int64_t
@@ -91,7 +93,7 @@ test_running(void)
 	int64_t due;
 	int n, wakes = 0, blocks = 0;
 
-	CHECK_EQ(tick_open(&t, 192000, 64, 1 << 18), 0);
+	CHECK_EQ(tick_open(&t, 192000, 64, 1 << 18, &none), 0);
 	CHECK_EQ(tick_poll(&t, &pfd), 0);
 	CHECK_EQ(tick_ready(&t, &pfd, &due), 0);
 	CHECK_EQ(tick_start(&t), 0);
@@ -139,7 +141,7 @@ test_dry(void)
 	struct pollfd pfd;
 	int64_t due;
 
-	CHECK_EQ(tick_open(&t, 192000, 64, 128), 0);
+	CHECK_EQ(tick_open(&t, 192000, 64, 128, &none), 0);
 	CHECK_EQ(tick_start(&t), 0);
 	t.start -= 1000000000;		/* as if nobody had looked for a second */
 	CHECK_EQ(tick_poll(&t, &pfd), 1);
