@@ -290,10 +290,10 @@ class Core:
         fmt = device.format
         assert par.enc is not None and par.rate is not None
         if Mode.PLAY in stream.mode:
-            channels, span = par.pchan or 0, sub.pmax - sub.pmin + 1
+            channels, span = par.pchan or 0, sub.play_channels
             volumes: tuple[int, ...] = (stream.volume, sub.maxvol, device.volume)
         else:
-            channels, span, volumes = par.rchan or 0, sub.rmax - sub.rmin + 1, (VOL_MAX,)
+            channels, span, volumes = par.rchan or 0, sub.recorded(stream.mode), (VOL_MAX,)
         return policy.conversion(
             policy.Path(
                 enc=par.enc,

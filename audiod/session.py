@@ -197,9 +197,7 @@ class Session:
             number=number,
             sub=sub,
             mode=mode,
-            par=initial(
-                self._devices.clock(sub.device), mode, sub.pmax - sub.pmin + 1, sub.rmax - sub.rmin + 1
-            ),
+            par=initial(self._devices.clock(sub.device), mode, sub.play_channels, sub.recorded(mode)),
             name=name,
             pid=self._pid,
             uid=self.peer.uid,

@@ -367,7 +367,9 @@ def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -
         out |= StreamFlag.PLAY
         if SubMode.PLAY not in offered or not play:
             out |= StreamFlag.NOPLAY
-    if Mode.REC in mode:
+    if Mode.MON in mode:
+        out |= StreamFlag.MON if play else StreamFlag.REC | StreamFlag.NOREC
+    elif Mode.REC in mode:
         if SubMode.MON in offered and play:
             out |= StreamFlag.MON
         if SubMode.REC in offered and rec:

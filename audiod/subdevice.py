@@ -10,6 +10,8 @@ import enum
 import re
 from dataclasses import dataclass
 
+from audiod_protocol.params import Mode
+
 NAME_MAX = 11  # letters; sndio's wire has 12 bytes for it, with a NUL
 SUBDEVICES_MAX = 16  # sndiod's OPT_NMAX, the automatic ones included
 VOLUME_MAX = 127
@@ -39,6 +41,14 @@ class SubDevice:
     rmax: int = 1
     maxvol: int = VOLUME_MAX
     join: bool = True
+
+    @property
+    def play_channels(self) -> int:
+        return self.pmax - self.pmin + 1
+
+    def recorded(self, mode: Mode) -> int:
+        """Channels that a stream of this mode records from: those played, if it monitors."""
+        return self.play_channels if Mode.MON in mode else self.rmax - self.rmin + 1
 
 
 def check_name(name: str) -> str | None:

@@ -32,20 +32,25 @@ def _refuse(message: str, hint: str) -> FaultError:
 
 
 class Mode(enum.Flag):
-    """Directions of a stream."""
+    """Directions of a stream.  MON records what the device plays, hence holds REC, too."""
 
     PLAY = 1
     REC = 2
+    MON = 6
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """`"play"`, `"rec"` or `"play,rec"` in either order.  Raises FaultError."""
+        """`"play"`, `"rec"`, `"play,rec"` in either order, or `"mon"`.  Raises FaultError."""
+        if text == "mon":
+            return cls.MON
         words = text.split(",")
         if len(words) != len(set(words)) or not set(words) <= {"play", "rec"}:
-            raise _refuse(f"mode {text[:40]!r} does not exist", 'use "play", "rec" or "play,rec"')
+            raise _refuse(f"mode {text[:40]!r} does not exist", 'use "play", "rec", "play,rec" or "mon"')
         return cls(("play" in words) * 1 | ("rec" in words) * 2)
 
     def __str__(self) -> str:
+        if Mode.MON in self:
+            return "mon"
         return ",".join(w for m, w in ((Mode.PLAY, "play"), (Mode.REC, "rec")) if m in self)
 
 

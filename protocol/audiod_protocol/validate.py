@@ -26,11 +26,13 @@ __all__ = [
     "ControlSetArgs",
     "ControlsArgs",
     "DevicesArgs",
+    "ExportArgs",
     "FlushArgs",
     "GetcapArgs",
     "GetparArgs",
     "HelloArgs",
     "Method",
+    "MoveArgs",
     "OpenArgs",
     "SetparArgs",
     "SetvolArgs",
@@ -47,9 +49,10 @@ StreamNumber = Annotated[int, Meta(ge=0, lt=NSTREAMS)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
-Topic = Literal["streams", "devices", "controls"]
+Topic = Literal["streams", "devices", "controls", "events"]
 Transport = Literal["inline", "shm"]
-_LITERALS = {"topics": Topic, "transport": Transport}
+Export = Literal["state", "config"]
+_LITERALS = {"topics": Topic, "transport": Transport, "what": Export}
 
 
 class _Args(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,18 +131,28 @@ class StatusArgs(_Args, frozen=True):
     stream: StreamNumber | None = None
 
 
+class MoveArgs(_Args, frozen=True):
+    id: Number
+    device: Name
+
+
 class ControlsArgs(_Args, frozen=True):
-    pass
+    after: Number | None = None
 
 
 class ControlSetArgs(_Args, frozen=True):
     name: Name
     value: Volume
     device: Number | None = None
+    subdevice: Name | None = None
 
 
 class SubscribeArgs(_Args, frozen=True):
     topics: Annotated[list[Topic], Meta(max_length=LIST_MAX)]
+
+
+class ExportArgs(_Args, frozen=True):
+    what: Export
 
 
 @dataclass(frozen=True)
@@ -185,9 +198,16 @@ METHODS: Final = _methods(
         ),
         (Code.ENOTSUP,),
     ),
-    Method("controls", ControlsArgs, ("version", "controls")),
+    Method(
+        "stream.move",
+        MoveArgs,
+        ("id", "device", "subdevice"),
+        (Code.ENOENT, Code.ENODEV, Code.EBUSY, Code.EPIPE),
+    ),
+    Method("controls", ControlsArgs, ("version", "controls", "next")),
     Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV)),
     Method("subscribe", SubscribeArgs, ("topics",)),
+    Method("export", ExportArgs, ("version", "what", "content"), (Code.ENOTSUP,)),
 )
 
 

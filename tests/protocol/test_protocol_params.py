@@ -112,10 +112,11 @@ def test_sizes() -> None:
 
 def test_modes() -> None:
     assert [str(m) for m in (Mode.PLAY, Mode.REC, Mode.PLAY | Mode.REC)] == ["play", "rec", "play,rec"]
-    for text in ("play", "rec", "play,rec"):
+    for text in ("play", "rec", "play,rec", "mon"):
         assert str(Mode.parse(text)) == text
     assert Mode.parse("rec,play") == Mode.PLAY | Mode.REC
-    for bad in ("", "mon", "play,", "rec,rec", " play", "PLAY", "play,rec,mon"):
+    assert Mode.REC in Mode.MON and Mode.PLAY not in Mode.MON and Mode.MON not in Mode.REC
+    for bad in ("", "play,mon", "play,", "rec,rec", " play", "PLAY", "play,rec,mon", "mon,rec"):
         with pytest.raises(FaultError, match="does not exist"):
             Mode.parse(bad)
 
@@ -154,7 +155,7 @@ CLOCKS = st.builds(
     round=st.integers(1, 8192),
     bufsz=st.just(0),
 ).flatmap(lambda c: st.integers(2, 20).map(lambda n: DeviceClock(c.rate, c.round, c.round * n)))
-MODES = st.sampled_from([Mode.PLAY, Mode.REC, Mode.PLAY | Mode.REC])
+MODES = st.sampled_from([Mode.PLAY, Mode.REC, Mode.PLAY | Mode.REC, Mode.MON])
 
 
 @settings(deadline=None, derandomize=True)

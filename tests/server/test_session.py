@@ -60,7 +60,7 @@ def test_hello_must_be_first(house: House) -> None:
     [
         ("frobnicate", {}, "ENOSYS"),
         ("open", {}, "EINVAL"),
-        ("open", {"mode": "mon"}, "EINVAL"),
+        ("open", {"mode": "mon,rec"}, "EINVAL"),
         ("open", {"mode": "play", "colour": 1}, "EINVAL"),
         ("open", {"mode": "play", "device": "rear"}, "ENODEV"),
         ("open", {"mode": "play", "transport": "shm"}, "ENOTSUP"),
@@ -185,6 +185,9 @@ def test_what_the_engine_is_told(house: House) -> None:
         ("-m mon -f null", "rec", StreamFlag.MON),
         ("-m play,rec,mon -f null", "rec", StreamFlag.MON | StreamFlag.REC),
         ("-f null?rec=0", "rec", StreamFlag.REC | StreamFlag.NOREC),
+        ("-f null", "mon", StreamFlag.MON),
+        ("-m play -f null", "mon", StreamFlag.MON),
+        ("-f null?play=0", "mon", StreamFlag.REC | StreamFlag.NOREC),
     ],
 )
 def test_a_direction_that_is_not_offered_is_silent(line: str, mode: str, flags: StreamFlag) -> None:
@@ -192,6 +195,17 @@ def test_a_direction_that_is_not_offered_is_silent(line: str, mode: str, flags: 
     client = house.connect()
     client.open(mode, start=True)
     assert run_of(house).par.flags == flags
+    house.close()
+
+
+def test_a_monitor_has_the_channels_that_are_played() -> None:
+    house = House("-f null -c 0:3 -C 0:0 -m play -s four")
+    client = house.connect()
+    answer = client.call("open", mode="mon", device="four")
+    assert answer["mode"] == "mon"
+    assert client.call("getpar", stream=0)["par"]["rchan"] == 4
+    assert (row(client)["mode"], row(client)["channels"]) == ("mon", 4)
+    assert row(client)["conversion"] == "s16le -> s24le"
     house.close()
 
 
