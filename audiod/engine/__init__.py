@@ -40,6 +40,7 @@ __all__ = [
     "Stream",
     "StreamEnded",
     "StreamFlag",
+    "StreamMoved",
     "StreamPar",
     "StreamReleased",
     "StreamState",
@@ -315,6 +316,13 @@ class StreamEnded:
 
 
 @dataclass(frozen=True)
+class StreamMoved:
+    """It has followed `Stream.move`; its old device may be closed."""
+
+    stream: int
+
+
+@dataclass(frozen=True)
 class DeviceStarted:
     device: int
 
@@ -351,6 +359,7 @@ Event = (
     | Playing
     | Xrun
     | StreamEnded
+    | StreamMoved
     | DeviceStarted
     | DeviceStopped
     | DeviceFailed
@@ -447,6 +456,8 @@ class Engine:
             return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
         if kind == lib.EV_ERROR:
             return StreamEnded(ev.id, EndReason(ev.err), None if ev.a < 0 else ev.a)
+        if kind == lib.EV_MOVED:
+            return StreamMoved(ev.id)
         if kind == lib.EV_DEV_STARTED:
             return DeviceStarted(ev.id)
         if kind == lib.EV_DEV_STOPPED:
@@ -546,14 +557,8 @@ class Stream:
     def __init__(self, device: object, ident: int, par: StreamPar) -> None:
         self.id = ident
         self.par = par
-        c = ffi.new("struct stream_par *")
-        c.enc = _enc(par.enc)
-        for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax"):
-            setattr(c, name, getattr(par, name))
-        c.flags, c.join = int(par.flags), int(par.join)
-        c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
         out = ffi.new("stream **")
-        _check(lib.stream_new(device, ident, c, out), "making a stream")
+        _check(lib.stream_new(device, ident, _stream_par(par), out), "making a stream")
         self._h = out[0]
 
     def free(self) -> None:
@@ -580,6 +585,14 @@ class Stream:
         buf = ffi.new("char[]", max(1, nframes * frame))
         got = _check(lib.stream_read(self._h, buf, nframes), "reading from a stream")
         return bytes(ffi.buffer(buf, got * frame))
+
+    def move(self, device: Device, par: StreamPar) -> None:
+        """Play on `device` from now on, with a fade; StreamMoved tells when.  `par` as for a new stream there.
+
+        Raises EngineError: EINVAL if the buffer is smaller than a block of that device, EBUSY while it moves.
+        """
+        _check(lib.stream_move(self._h, device._h, _stream_par(par)), "moving a stream")
+        self.par = par
 
     def setvol(self, vol: int) -> None:
         lib.stream_setvol(self._h, vol)
@@ -652,6 +665,16 @@ def _enc(enc: Encoding) -> dict[str, int]:
 def _encoding(enc: object) -> Encoding:
     e: dict[str, int] = {k: getattr(enc, k) for k in ("bits", "bps", "sig", "le", "msb", "flt")}
     return Encoding(e["bits"], e["bps"], bool(e["sig"]), bool(e["le"]), bool(e["msb"]), bool(e["flt"]))
+
+
+def _stream_par(par: StreamPar) -> object:
+    c = ffi.new("struct stream_par *")
+    c.enc = _enc(par.enc)
+    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax"):
+        setattr(c, name, getattr(par, name))
+    c.flags, c.join = int(par.flags), int(par.join)
+    c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
+    return c
 
 
 def _device_par(par: DevicePar) -> dict[str, object]:

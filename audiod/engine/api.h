@@ -31,6 +31,9 @@ typedef struct conn conn;
 #define EV_SYNCED	12	/* answer to engine_sync; a: its cookie */
 #define EV_THREAD	13	/* id: tid; err: 0 or errno of the request for realtime; a: 0 pump, else device id + 1 */
 
+#define EV_LEFT	14	/* internal: never leaves engine_next */
+#define EV_MOVED	15	/* id stream; it plays on the device that stream_move named */
+
 #define CLOSE_EOF	0	/* the peer closed */
 #define CLOSE_ERROR	1	/* read or write failed: a = errno */
 #define CLOSE_SELF	2	/* conn_close */
@@ -211,6 +214,8 @@ int	stream_stop(stream *, int drain);	/* without a conn */
 int	stream_write(stream *, const void *, uint32_t nframes);	/* frames taken */
 int	stream_read(stream *, void *, uint32_t nframes);	/* frames given */
 void	stream_setvol(stream *, uint32_t vol);
+/* go on playing on another device: rate and channels of par are the stream's; -EINVAL if a block of it is larger than appbufsz, -EBUSY while it moves */
+int	stream_move(stream *, device *, const struct stream_par *);
 void	stream_getstats(stream *, struct stream_stats *);
 
 /* ---- connections ------------------------------------------------------------ */

@@ -111,6 +111,7 @@ void	slot_stop(struct pump *, struct conn *, uint32_t number, int drain, enum sl
 	    const void *answer, uint32_t n);
 void	slot_end(struct pump *, struct conn *, uint32_t number);	/* by the server */
 void	slot_drop(struct pump *, struct conn *, uint32_t number, enum slot_state left);	/* let go of the stream */
+void	slot_follow(struct pump *, struct stream *);	/* it has another device */
 void	slot_emit(struct pump *, struct stream *);	/* position, credit, data, end */
 
 #endif

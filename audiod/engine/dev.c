@@ -243,11 +243,50 @@ group_ready(device *d, const stream *s)
 {
 	uint32_t n = 0;
 
-	if (s->par.group == 0 || atomic_load(&s->stop) != STOP_NONE)
+	if (s->par.group == 0 || s->resume || atomic_load(&s->stop) != STOP_NONE)
 		return 1;
 	for (stream *t = d->streams; t; t = t->next)
 		n += t->par.group == s->par.group && (t->attached || stream_ready(t));
 	return n >= s->group_n;
+}
+
+/* asked to move: fades out first if it sounds; 1 when it is silent and may go */
+static int
+may_leave(device *d, stream *s)
+{
+	if (!atomic_load(&s->leave))
+		return 0;
+	if (atomic_load(&s->stop) == STOP_DRAIN) {	/* stopped since: it plays out where it is */
+		atomic_store(&s->leave, 0);
+		s->fading = 0;
+		stream_retarget(s, s->attached);
+		return 0;
+	}
+	if (!s->attached || s->play == NULL || s->inxrun || gain_now(&s->gain) == 0)
+		return 1;
+	if (!s->fading) {
+		s->fading = 1;
+		gain_ramp(&s->gain, 0, d->ramp);
+	}
+	return 0;
+}
+
+/* a stream that moves goes back to control; 0: control has no room for the event yet */
+static int
+dev_leave(device *d, stream **sp)
+{
+	stream *s = *sp;
+	struct event ev = { .type = EV_LEFT, .id = s->id, .dev = d->id, .a = (int64_t)(intptr_t)s };
+	stream *next = s->next;
+
+	s->attached = 0;
+	s->phase = STREAM_PRIMING;
+	atomic_store(&s->state, STREAM_PRIMING);
+	*sp = next;
+	if (evring_put(d->events, &ev, 1))
+		return 1;
+	*sp = s;
+	return 0;
 }
 
 /* streams that have nothing left leave, waiting ones that are full join; no cycle is needed for either */
@@ -259,6 +298,9 @@ dev_admit(device *d)
 	for (stream **sp = &d->streams; *sp; )
 		if (stream_finished(*sp)) {
 			dev_remove(d, sp, 0);
+			changed = 1;
+		} else if (may_leave(d, *sp) && dev_leave(d, sp)) {
+			engine_signal(d->engine);
 			changed = 1;
 		} else
 			sp = &(*sp)->next;
@@ -340,7 +382,7 @@ dev_master(device *d)	/* the software masters as they are now */
 static int
 may_bypass(const device *d, const stream *s)
 {
-	return s->same && !(s->par.flags & STREAM_NOPLAY) && d->nmons == 0 && !s->fading &&
+	return s->chain.same && !(s->par.flags & STREAM_NOPLAY) && d->nmons == 0 && !s->fading &&
 	    atomic_load_explicit(&s->stop, memory_order_relaxed) != STOP_FLUSH &&
 	    gain_steady(&s->gain) && gain_now(&s->gain) == 1;
 }
@@ -581,7 +623,8 @@ dev_wait(device *d, int64_t timeout_ns)
 	due = atomic_load(&d->quit) || atomic_load(&d->cmd_w) != atomic_load(&d->cmd_r) ||
 	    atomic_load(&d->step_req) != atomic_load(&d->step_done);
 	for (stream *s = d->streams; s && !due; s = s->next)
-		due = stream_finished(s) || (s->attached ? s->waited && stream_has_block(s) :
+		due = stream_finished(s) || (atomic_load(&s->leave) && !s->fading) ||
+		    (s->attached ? s->waited && stream_has_block(s) :
 		    stream_ready(s) && group_ready(d, s));
 	if (!due && ppoll(&pfd, 1, timeout_ns < 0 ? NULL : &ts, NULL) > 0)
 		while (read(d->wakefd, &n, sizeof(n)) < 0 && errno == EINTR)

@@ -186,19 +186,6 @@ bad:
 	return rc;
 }
 
-static void
-orphan_put(engine *e, const struct event *ev)
-{
-	struct orphan *o = malloc(sizeof(*o));
-
-	if (o == NULL)
-		return;
-	o->next = NULL;
-	o->ev = *ev;
-	*e->orphan_end = o;
-	e->orphan_end = &o->next;
-}
-
 int
 device_close(device *d)
 {
@@ -210,11 +197,11 @@ device_close(device *d)
 	pthread_join(d->thread.pt, NULL);
 	d->drv->close(d->drvh);
 	while (evring_get(d->events, &ev))
-		orphan_put(e, &ev);
+		engine_orphan(e, &ev);
 	for (stream *s = d->unreleased; s; s = s->next) {	/* those that found no room there */
 		ev = (struct event){ .type = EV_RELEASED, .id = s->id, .dev = d->id };
 		atomic_store(&s->refs, 0);
-		orphan_put(e, &ev);
+		engine_orphan(e, &ev);
 	}
 	d->unreleased = NULL;
 	d->closed = 1;

@@ -180,6 +180,19 @@ engine_free(engine *e)
 	free(e);
 }
 
+void
+engine_orphan(engine *e, const struct event *ev)
+{
+	struct orphan *o = malloc(sizeof(*o));
+
+	if (o == NULL)
+		return;
+	o->next = NULL;
+	o->ev = *ev;
+	*e->orphan_end = o;
+	e->orphan_end = &o->next;
+}
+
 int
 engine_fd(engine *e)
 {
@@ -206,8 +219,8 @@ engine_clear(engine *e)
 	(void)atomic_exchange(&e->signalled, 0);	/* not a store: it orders the reads of events behind it */
 }
 
-int
-engine_next(engine *e, struct event *ev, void *buf, uint32_t size)
+static int
+next_event(engine *e, struct event *ev, void *buf, uint32_t size)
 {
 	struct orphan *o = e->orphans;
 
@@ -235,6 +248,24 @@ engine_next(engine *e, struct event *ev, void *buf, uint32_t size)
 		if (pump_next(e, ev, buf, size))
 			return 1;
 		if (evring_get(q, ev))
+			return 1;
+	}
+	return 0;
+}
+
+int
+engine_next(engine *e, struct event *ev, void *buf, uint32_t size)
+{
+	while (next_event(e, ev, buf, size)) {
+		stream *s = (stream *)(intptr_t)ev->a;
+
+		if (ev->type == EV_LEFT)
+			move_left(s);
+		else if (ev->type == EV_MOVED) {
+			move_done(s);
+			ev->a = 0;
+			return 1;
+		} else
 			return 1;
 	}
 	return 0;

@@ -66,6 +66,7 @@ struct engine {
 };
 
 void	engine_signal(engine *);	/* any thread: wake control */
+void	engine_orphan(engine *, const struct event *);	/* control: an event that no device thread tells */
 
 /* ---- streams ------------------------------------------------------------------- */
 
@@ -73,20 +74,31 @@ void	engine_signal(engine *);	/* any thread: wake control */
 #define STOP_DRAIN	1
 #define STOP_FLUSH	2
 
-struct stream {
-	/* fixed by stream_new */
-	engine *engine;
-	device *dev;
-	uint32_t id;
-	struct stream_par par;
+struct chain {				/* conversion between one stream and one device */
 	int f64;			/* computed in double: wide encodings and devices */
 	int inexact;			/* conversion loses or interpolates: dither is due */
 	int same;			/* device's encoding, rate and channels in place: may bypass */
-	struct conv conv;
+	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
 	struct cmap pmap, rmap, mmap;
 	struct resamp *prs, *rrs;	/* NULL at equal rates */
-	struct fring *play, *rec;	/* NULL if absent; producer/consumer: pump (or control) and device thread */
 	int64_t delay_ns;		/* of the resampler of what it plays */
+	int64_t tail;			/* draining: silent input frames that the resampler still takes */
+	int64_t rdrop;			/* recorded frames to drop: delay of resamplers */
+};
+
+uint32_t chain_block(const device *, uint32_t rate);
+int	chain_init(struct chain *, const device *, const struct stream_par *, const struct conv *);
+void	chain_free(struct chain *);
+
+struct stream {
+	/* fixed by stream_new */
+	engine *engine;
+	_Atomic(device *) dev;		/* changed by control only while no device thread has the stream */
+	uint32_t id;
+	struct stream_par par;
+	struct conv conv;
+	struct chain chain;		/* made by control, run by the device thread */
+	struct fring *play, *rec;	/* NULL if absent; producer/consumer: pump (or control) and device thread */
 
 	/* anyone, atomically */
 	_Atomic int stop;		/* STOP_*, by pump or control */
@@ -108,14 +120,22 @@ struct stream {
 	_Atomic int64_t held_ns;	/* last time its recorded data had to wait for its peer to read, by the pump */
 	_Atomic int polled;		/* its socket is in epoll, by the pump */
 	_Atomic int bypassed;
+	_Atomic int leave;		/* by control: fade out and come back */
+
+	/* control */
+	struct move *move;		/* where to, until it has left */
+	device *from;			/* until the pump has followed */
+	int handover;
+	int orphaned;			/* to be freed when the pump has followed */
 
 	/* device thread */
 	struct stream *next;		/* in dev->streams */
 	int phase;			/* STREAM_* */
 	int attached;			/* contributes, RUNNING or DRAINING */
 	int64_t dpos;			/* device frames heard; starts at -bufsz */
-	int64_t tail;			/* draining: silent input frames that the resampler still takes */
-	int64_t rdrop;			/* recorded frames to drop: delay of resamplers */
+	int64_t pos_base;		/* client's frames at zero of this device's clock */
+	int64_t pos_told;		/* position last published */
+	int resume;			/* comes from another device: joins at once */
 	int inxrun;			/* within a pause */
 	int fading;			/* flushed, fades out */
 	int stalled;			/* clock=free: waited for in vain */
@@ -130,6 +150,7 @@ struct stream {
 
 	/* pump */
 	struct conn *conn;
+	struct pdev *pdev;
 	struct stream *pnext, **pprev;	/* in the pump's list of the device */
 	uint32_t number;
 	int64_t granted, received;	/* frames of credit given and used */
@@ -138,6 +159,10 @@ struct stream {
 	uint32_t ticks_seen, notes_seen;
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
 };
+
+void	move_left(stream *);		/* control: move.c */
+void	move_done(stream *);
+void	move_cancel(stream *);
 
 int	stream_ready(stream *);		/* device thread: may start playing */
 int	stream_finished(const stream *);
@@ -256,9 +281,11 @@ const void *dev_monitored(device *, int f64);	/* round x pchan */
 #define CMD_SYNC	8
 #define CMD_QUIT	9
 #define CMD_TELL	10
+#define CMD_FOLLOW	11
 
 int	pump_new(engine *);
 void	pump_free(engine *);
+void	pump_follow(stream *);		/* control: the stream has another device */
 void	pump_wake(struct pump *);	/* any thread */
 int	pump_asleep(struct pump *);	/* it waits: every polled socket is empty */
 int	pump_next(engine *, struct event *, void *buf, uint32_t size);	/* control */

@@ -288,6 +288,10 @@ command(struct pump *p, struct cmd *c)
 	case CMD_SYNC:
 		sync_all(p, c->cookie);
 		break;
+	case CMD_FOLLOW:
+		slot_follow(p, c->stream);
+		pump_post(p, EV_MOVED, c->stream->id, 0, (int64_t)(intptr_t)c->stream);
+		break;
 	case CMD_QUIT:
 		p->quit = 1;
 		break;
@@ -594,6 +598,12 @@ conn_start(conn *c, stream *s, uint32_t number, const void *data, uint32_t n)
 	if (rc < 0)
 		return rc;
 	return pump_command(c->engine->pump, CMD_START, c, s, number, 0, 0, data, n);
+}
+
+void
+pump_follow(stream *s)
+{
+	(void)pump_command(s->engine->pump, CMD_FOLLOW, NULL, s, 0, 0, 0, NULL, 0);
 }
 
 int

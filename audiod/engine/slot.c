@@ -221,7 +221,7 @@ slot_emit(struct pump *p, struct stream *s)
 }
 
 static struct pdev *
-pdev_find(struct pump *p, struct device *d, int make)
+pdev_find(struct pump *p, struct device *d)
 {
 	struct pdev *free = NULL;
 
@@ -231,29 +231,72 @@ pdev_find(struct pump *p, struct device *d, int make)
 		if (p->devs[i].dev == NULL && free == NULL)
 			free = &p->devs[i];
 	}
-	if (make && free) {
-		*free = (struct pdev){ .dev = d, .seq = atomic_load(&d->seq) };
-		return free;
+	/* there are as many as an engine has devices */
+	*free = (struct pdev){ .dev = d, .seq = atomic_load(&d->seq) };
+	return free;
+}
+
+static void
+pdev_link(struct pdev *pd, struct stream *s)
+{
+	s->pdev = pd;
+	s->pnext = pd->streams;
+	s->pprev = &pd->streams;
+	if (s->pnext)
+		s->pnext->pprev = &s->pnext;
+	pd->streams = s;
+}
+
+static void
+pdev_unlink(struct stream *s)
+{
+	struct pdev *pd = s->pdev;
+
+	*s->pprev = s->pnext;
+	if (s->pnext)
+		s->pnext->pprev = s->pprev;
+	if (pd->streams == NULL) {	/* the device may be gone once this stream is */
+		while (pd->swept)
+			sweep_unlink(pd->swept);
+		pd->dev = NULL;
 	}
-	return NULL;
+}
+
+/* control has given the stream another device */
+void
+slot_follow(struct pump *p, struct stream *s)
+{
+	struct conn *c = s->conn;
+
+	if (c == NULL || c->dead || c->slots[s->number].stream != s)
+		return;
+	if (c->slots[s->number].begun) {
+		c->slots[s->number].begun = 0;
+		c->nbegun--;
+	}
+	s->swept = s->chain.swept;
+	sweep_unlink(c);
+	pdev_unlink(s);
+	pdev_link(pdev_find(p, s->dev), s);
+	c->several = c->nrun > 1;	/* perhaps on two devices now: epoll serves it then */
+	if (!c->several)
+		c->pdev = s->pdev;
+	slot_emit(p, s);
+	pump_dirty(p, c);
 }
 
 void
 slot_start(struct pump *p, struct conn *c, uint32_t number, struct stream *s)
 {
 	struct slot *sl = &c->slots[number];
-	struct pdev *pd = pdev_find(p, s->dev, 1);
+	struct pdev *pd = pdev_find(p, s->dev);
 
 	*sl = (struct slot){ .stream = s, .state = SLOT_RUN, .request = -1 };
 	s->conn = c;
 	s->number = number;
 	if (number >= c->nslots)
 		c->nslots = number + 1;
-	s->pnext = pd->streams;
-	s->pprev = &pd->streams;
-	if (s->pnext)
-		s->pnext->pprev = &s->pnext;
-	pd->streams = s;
+	pdev_link(pd, s);
 	if (c->nrun == 0) {
 		c->pdev = pd;
 		c->several = 0;
@@ -300,20 +343,12 @@ slot_drop(struct pump *p, struct conn *c, uint32_t number, enum slot_state left)
 {
 	struct slot *sl = &c->slots[number];
 	struct stream *s = sl->stream;
-	struct pdev *pd = pdev_find(p, s->dev, 0);
 	uint32_t id = s->id;
 
 	slot_quiet(c, sl);
-	*s->pprev = s->pnext;
-	if (s->pnext)
-		s->pnext->pprev = s->pprev;
 	sl->stream = NULL;
 	sl->state = left;
-	if (pd && pd->streams == NULL) {	/* the device may be gone once this stream is */
-		while (pd->swept)
-			sweep_unlink(pd->swept);
-		pd->dev = NULL;
-	}
+	pdev_unlink(s);
 	pump_dirty(p, c);
 	if (atomic_fetch_sub(&s->refs, 1) == 1)
 		pump_post(p, EV_RELEASED, id, 0, 0);

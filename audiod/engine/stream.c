@@ -12,13 +12,6 @@
 #include <string.h>
 #include "ring.h"
 
-/* frames at `to` Hz that take as long as n frames at `from` Hz, rounded up */
-static uint32_t
-scale_up(uint32_t n, uint32_t from, uint32_t to)
-{
-	return (uint32_t)(((uint64_t)n * to + from - 1) / from);
-}
-
 static struct fring *
 fring_new(engine *e, uint32_t nframes, uint32_t frame)
 {
@@ -48,72 +41,18 @@ fring_free(struct fring *f)
 
 /* ---- control --------------------------------------------------------------- */
 
-static int
-stream_init_play(stream *s)
-{
-	device *d = s->dev;
-	const struct stream_par *p = &s->par;
-	int rc;
-
-	s->play = fring_new(s->engine, p->appbufsz, p->pchan * s->conv.enc.bps);
-	if (s->play == NULL)
-		return -ENOMEM;
-	cmap_init(&s->pmap, p->pchan, 0, (int)p->pchan - 1, d->par.pchan,
-	    p->pmin, p->pmax, p->join);
-	if (p->rate != d->par.rate) {
-		rc = resamp_new(&s->prs, p->rate, d->par.rate, p->pchan, s->f64, d->par.round);
-		if (rc < 0)
-			return rc;
-		s->tail = (int64_t)ceil(2 * resamp_delay(s->prs));
-		s->delay_ns = llround(resamp_delay(s->prs) * 1e9 / p->rate);
-	}
-	s->same = enc_same(&s->conv.enc, &d->par.enc) && enc_packed(&d->par.enc) &&
-	    !d->par.enc.flt && s->prs == NULL && cmap_identity(&s->pmap);
-	s->inexact = s->prs != NULL || s->pmap.join > 1 || s->conv.enc.flt ||
-	    s->conv.enc.bits > d->par.enc.bits;
-	return 0;
-}
-
-static int
-stream_init_rec(stream *s)
-{
-	device *d = s->dev;
-	const struct stream_par *p = &s->par;
-	int rc;
-
-	s->rec = fring_new(s->engine, p->appbufsz, p->rchan * s->conv.enc.bps);
-	if (s->rec == NULL)
-		return -ENOMEM;
-	cmap_init(&s->rmap, d->par.rchan, p->rmin, p->rmax, p->rchan, 0,
-	    (int)p->rchan - 1, p->join);
-	cmap_init(&s->mmap, d->par.pchan, p->pmin, p->pmax, p->rchan, 0,
-	    (int)p->rchan - 1, p->join);
-	if (p->rate != d->par.rate) {
-		rc = resamp_new(&s->rrs, d->par.rate, p->rate, p->rchan, s->f64,
-		    scale_up(d->par.round, d->par.rate, p->rate) + 1);
-		if (rc < 0)
-			return rc;
-		/* align what is recorded with what is played, to the frame */
-		s->rdrop = (int64_t)llround(resamp_delay(s->rrs) * p->rate / d->par.rate +
-		    (s->prs ? resamp_delay(s->prs) : 0));
-	}
-	return 0;
-}
-
 int
 stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 {
 	struct enc enc = { par->enc.bits, par->enc.bps, par->enc.sig, par->enc.le,
 	    par->enc.msb, par->enc.flt };
-	uint32_t n;
 	stream *s;
 	int rc;
 
 	if (!(par->flags & (STREAM_PLAY | STREAM_REC | STREAM_MON)) ||
 	    par->rate < DSP_RATE_MIN || par->rate > DSP_RATE_MAX || par->xrun > 2)
 		return -EINVAL;
-	n = scale_up(d->par.round, d->par.rate, par->rate);
-	if (par->appbufsz < n || par->appbufsz > (1u << 24))
+	if (par->appbufsz < chain_block(d, par->rate) || par->appbufsz > (1u << 24))
 		return -EINVAL;
 	s = mem_new(d->engine, sizeof(*s));
 	if (s == NULL)
@@ -128,18 +67,21 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 		rc = -EINVAL;
 	if (rc == 0 && (par->flags & (STREAM_REC | STREAM_MON)) && (par->rchan < 1 || par->rchan > DSP_NCHAN))
 		rc = -EINVAL;
-	s->f64 = d->wide || (enc.flt && enc.bits == 64);
-	if (rc == 0 && (par->flags & STREAM_PLAY))
-		rc = stream_init_play(s);
-	if (rc == 0 && (par->flags & (STREAM_REC | STREAM_MON)))
-		rc = stream_init_rec(s);
+	if (rc == 0 && (par->flags & STREAM_PLAY)) {
+		s->play = fring_new(s->engine, par->appbufsz, par->pchan * enc.bps);
+		rc = s->play ? 0 : -ENOMEM;
+	}
+	if (rc == 0 && (par->flags & (STREAM_REC | STREAM_MON))) {
+		s->rec = fring_new(s->engine, par->appbufsz, par->rchan * enc.bps);
+		rc = s->rec ? 0 : -ENOMEM;
+	}
+	if (rc == 0)
+		rc = chain_init(&s->chain, d, par, &s->conv);
 	if (rc < 0) {
 		stream_free(s);
 		return rc;
 	}
-	/* two blocks, to the frame: those that clients are given are rounded, 2 x 235 for 2 x 235.2 */
-	s->swept = d->par.clock == DRV_CLOCK_REAL && s->play != NULL &&
-	    (uint64_t)(par->appbufsz + 1) * d->par.rate >= (uint64_t)2 * d->par.round * par->rate;
+	s->swept = s->chain.swept;
 	s->weight = 1;
 	s->group_n = par->group_n;
 	atomic_store(&s->vol, par->vol > 127 ? 127 : par->vol);
@@ -152,10 +94,14 @@ stream_free(stream *s)
 {
 	device *d = s->dev;
 
+	if (s->handover) {		/* the pump still has it on its old device: once it says otherwise */
+		s->orphaned = 1;
+		return;
+	}
+	move_cancel(s);
 	fring_free(s->play);
 	fring_free(s->rec);
-	resamp_free(s->prs);
-	resamp_free(s->rrs);
+	chain_free(&s->chain);
 	mem_free(s, sizeof(*s));
 	device_unref(d);
 }
@@ -192,8 +138,8 @@ stream_getstats(stream *s, struct stream_stats *st)
 	st->state = atomic_load(&s->state);
 	st->vol = (int32_t)atomic_load(&s->vol);
 	st->bypass = atomic_load(&s->bypassed);
-	st->delay = (int32_t)llround((s->prs ? resamp_delay(s->prs) : 0) +
-	    (s->rrs ? resamp_delay(s->rrs) * s->par.rate / s->dev->par.rate : 0));
+	st->delay = (int32_t)llround((s->chain.prs ? resamp_delay(s->chain.prs) : 0) +
+	    (s->chain.rrs ? resamp_delay(s->chain.rrs) * s->par.rate / s->dev->par.rate : 0));
 }
 
 /* ---- producer and consumer ends ------------------------------------------------ */
@@ -298,13 +244,13 @@ stream_rec_owed(stream *s)
 static uint32_t
 play_need(const stream *s)	/* frames that the next block takes */
 {
-	return s->prs ? resamp_need(s->prs, s->dev->par.round) : s->dev->par.round;
+	return s->chain.prs ? resamp_need(s->chain.prs, s->dev->par.round) : s->dev->par.round;
 }
 
 static uint32_t
 rec_yield(const stream *s)	/* frames that the next block gives */
 {
-	return s->rrs ? resamp_yield(s->rrs, s->dev->par.round) : s->dev->par.round;
+	return s->chain.rrs ? resamp_yield(s->chain.rrs, s->dev->par.round) : s->dev->par.round;
 }
 
 static void
@@ -320,7 +266,7 @@ stream_ready(stream *s)
 {
 	if (atomic_load_explicit(&s->stop, memory_order_acquire) != STOP_NONE)
 		return 1;
-	return s->play == NULL || fring_used(s->play) == s->play->cap;
+	return s->resume || s->play == NULL || fring_used(s->play) == s->play->cap;
 }
 
 /* asked to stop, and nothing is left that a cycle could play */
@@ -335,7 +281,7 @@ stream_finished(const stream *s)
 		return 1;
 	if (stop == STOP_FLUSH)
 		return !s->attached || s->inxrun || fring_used(s->play) < play_need(s);
-	return fring_used(s->play) == 0 && (!s->attached || s->tail <= 0);
+	return fring_used(s->play) == 0 && (!s->attached || s->chain.tail <= 0);
 }
 
 /* join the device: the next cycle takes its first block */
@@ -355,6 +301,11 @@ stream_attach(stream *s)
 	else
 		s->dpos = d->in_cycle ? -(int64_t)d->par.round : 0;
 	stream_retarget(s, 0);
+	if (s->resume) {		/* it comes from another device: no click */
+		s->resume = 0;
+		gain_set(&s->gain, 0);
+		gain_ramp(&s->gain, s->target, d->ramp);
+	}
 	gain_set(&s->recgain, d->recmaster_now);
 }
 
@@ -395,13 +346,13 @@ static void
 play_decode(stream *s, uint32_t n, uint32_t pad)
 {
 	device *d = s->dev;
-	size_t nch = s->par.pchan, size = s->f64 ? sizeof(double) : sizeof(float);
+	size_t nch = s->par.pchan, size = s->chain.f64 ? sizeof(double) : sizeof(float);
 	int64_t r = atomic_load_explicit(&s->play->r, memory_order_relaxed);
 	uint8_t *p;
 	uint32_t k = fring_span(s->play, r, n, &p);
 	uint8_t *dst = d->in;
 
-	if (s->f64) {
+	if (s->chain.f64) {
 		s->conv.dec64(&s->conv, p, (double *)dst, k * nch);
 		s->conv.dec64(&s->conv, s->play->data, (double *)dst + k * nch, (n - k) * nch);
 	} else {
@@ -422,24 +373,24 @@ play_mix(stream *s, uint32_t n, uint32_t need)
 
 	d->plays = 1;
 	play_decode(s, n, need - n);
-	if (s->prs) {
-		resamp_run(s->prs, d->in, need, d->out, round);
+	if (s->chain.prs) {
+		resamp_run(s->chain.prs, d->in, need, d->out, round);
 		src = d->out;
 	}
 	if (s->par.flags & STREAM_NOPLAY)
 		return;
-	if (s->inexact || !gain_steady(&s->gain) || gain_now(&s->gain) != 1)
+	if (s->chain.inexact || !gain_steady(&s->gain) || gain_now(&s->gain) != 1)
 		d->inexact = 1;
-	if (s->f64) {
+	if (s->chain.f64) {
 		if (!d->mix64_used)
 			memset(d->mix64, 0, sizeof(double) * round * d->par.pchan);
 		d->mix64_used = 1;
-		cmap_mix64(&s->pmap, &s->gain, src, d->mix64, round);
+		cmap_mix64(&s->chain.pmap, &s->gain, src, d->mix64, round);
 	} else {
 		if (!d->mix32_used)
 			memset(d->mix32, 0, sizeof(float) * round * d->par.pchan);
 		d->mix32_used = 1;
-		cmap_mix32(&s->pmap, &s->gain, src, d->mix32, round);
+		cmap_mix32(&s->chain.pmap, &s->gain, src, d->mix32, round);
 	}
 }
 
@@ -462,30 +413,30 @@ rec_block(stream *s, uint32_t n, int keep)
 {
 	device *d = s->dev;
 	uint32_t round = d->par.round, nch = s->par.rchan, drop;
-	size_t size = s->f64 ? sizeof(double) : sizeof(float);
+	size_t size = s->chain.f64 ? sizeof(double) : sizeof(float);
 	struct gain one = { 1, 1, 0, 0 };
 	uint8_t *src = d->out, *p;
 	uint32_t k;
 
 	memset(d->out, 0, size * round * nch);
 	if ((s->par.flags & STREAM_REC) && !(s->par.flags & STREAM_NOREC) && d->par.rchan) {
-		if (s->f64)
-			cmap_mix64(&s->rmap, &s->recgain, dev_recorded(d, 1), d->out, round);
+		if (s->chain.f64)
+			cmap_mix64(&s->chain.rmap, &s->recgain, dev_recorded(d, 1), d->out, round);
 		else
-			cmap_mix32(&s->rmap, &s->recgain, dev_recorded(d, 0), d->out, round);
+			cmap_mix32(&s->chain.rmap, &s->recgain, dev_recorded(d, 0), d->out, round);
 	}
 	if ((s->par.flags & STREAM_MON) && d->par.pchan) {
-		if (s->f64)
-			cmap_mix64(&s->mmap, &one, dev_monitored(d, 1), d->out, round);
+		if (s->chain.f64)
+			cmap_mix64(&s->chain.mmap, &one, dev_monitored(d, 1), d->out, round);
 		else
-			cmap_mix32(&s->mmap, &one, dev_monitored(d, 0), d->out, round);
+			cmap_mix32(&s->chain.mmap, &one, dev_monitored(d, 0), d->out, round);
 	}
-	if (s->rrs) {
-		resamp_run(s->rrs, d->out, round, d->in, n);
+	if (s->chain.rrs) {
+		resamp_run(s->chain.rrs, d->out, round, d->in, n);
 		src = d->in;
 	}
-	drop = s->rdrop < n ? (uint32_t)s->rdrop : n;
-	s->rdrop -= drop;
+	drop = s->chain.rdrop < n ? (uint32_t)s->chain.rdrop : n;
+	s->chain.rdrop -= drop;
 	src += size * drop * nch;
 	n -= drop;
 	if (!keep) {
@@ -493,7 +444,7 @@ rec_block(stream *s, uint32_t n, int keep)
 		return;
 	}
 	k = fring_span(s->rec, atomic_load_explicit(&s->rec->w, memory_order_relaxed), n, &p);
-	if (s->f64) {
+	if (s->chain.f64) {
 		s->conv.enc64(&s->conv, (const double *)(void *)src, p, (size_t)k * nch);
 		s->conv.enc64(&s->conv, (const double *)(void *)src + (size_t)k * nch, s->rec->data, (size_t)(n - k) * nch);
 	} else {
@@ -542,12 +493,12 @@ cycle_drain(stream *s, int bypass)
 	need = play_need(s);
 	if (have > need)
 		have = need;
-	s->tail -= need - have;
+	s->chain.tail -= need - have;
 	if (bypass)
 		play_copy(s, have, need);
 	else
 		play_mix(s, have, need);
-	return fring_used(s->play) == 0 && s->tail <= 0;
+	return fring_used(s->play) == 0 && s->chain.tail <= 0;
 }
 
 static int
@@ -637,12 +588,16 @@ stream_tick(stream *s, int64_t time_ns)
 	uint32_t seq = atomic_load_explicit(&s->posseq, memory_order_relaxed);
 
 	pos = pos >= 0 ? pos / d->par.rate : -((-pos + d->par.rate - 1) / d->par.rate);
+	pos += s->pos_base;
+	if (s->pos_base > 0 && pos < s->pos_told)
+		pos = s->pos_told;		/* moved to a device with a longer buffer: it stands until that is heard */
+	s->pos_told = pos;
 	atomic_store_explicit(&s->posseq, seq + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&s->pos, pos, memory_order_release);
 	/* a frame is heard as much later as the filter holds it */
-	atomic_store_explicit(&s->pos_ns, time_ns + s->delay_ns, memory_order_release);
+	atomic_store_explicit(&s->pos_ns, time_ns + s->chain.delay_ns, memory_order_release);
 	atomic_store_explicit(&s->posseq, seq + 2, memory_order_release);
-	if (s->dpos >= 0 && s->phase == STREAM_RUNNING)
+	if ((s->dpos >= 0 || s->pos_base > 0) && s->phase == STREAM_RUNNING)
 		atomic_fetch_add_explicit(&s->ticks, 1, memory_order_release);
 }
