@@ -134,6 +134,8 @@ class Dispatch:
                 self._of(run, ClientStream.released)
             case eng.StreamEnded(run, reason, request):
                 self._of(run, lambda stream: stream.ended(reason, request))
+            case eng.StreamMoved(run):
+                self._of(run, ClientStream.moved)
             case eng.Playing(run, _):
                 self._of(run, ClientStream.playing)
             case eng.Xrun():

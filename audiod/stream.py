@@ -25,7 +25,7 @@ from audiod import core, log
 from audiod.core import Core
 from audiod.devices import Devices, gone, to_engine
 from audiod.engine import EndReason, EngineError, StreamFlag, StreamPar, StreamState
-from audiod.subdevice import SubMode
+from audiod.subdevice import SubDevice, SubMode
 
 if TYPE_CHECKING:
     from audiod import engine
@@ -82,6 +82,7 @@ class ClientStream:
         self._plays = False
         self._group = 0
         self._holds = True
+        self._left: int | None = None  # device that it moves away from, held until the engine has done so
         self._gone = False  # its connection is
         self._waiting: deque[Request] = deque()
         self._log = log.get(stream=row.id)
@@ -204,7 +205,51 @@ class ClientStream:
         elif self.state is State.CLOSING:
             self.conn.stop(self.number, drain=True)
 
+    def move(self, sub: SubDevice) -> None:
+        """Go on playing on another sub-device; the client hears a fade at most.
+
+        Raises FaultError: EBUSY while it moves, EINVAL if its buffer is too small there, ENODEV.
+        """
+        row, old = self.row, self.row.sub
+        if self._left is not None or self._group:
+            why = "it is moving already" if self._left is not None else "streams of a link group stay together"
+            raise FaultError(Fault(Code.EBUSY, f"stream {row.id} cannot move: {why}", "try again later"))
+        if self._gone or self.state is State.DEAD:
+            raise FaultError(Fault(Code.EPIPE, f"stream {row.id} is dead", "its client must open another"))
+        self._devices.hold(sub.device)
+        row.sub = sub
+        if self._run is None:
+            self._devices.drop(old.device)
+            self._fit()
+        else:
+            try:
+                self._run.move(self._devices.handle(sub.device), self._stream_par())
+            except EngineError as error:
+                row.sub = old
+                self._devices.drop(sub.device)
+                raise FaultError(
+                    Fault(
+                        Code.EINVAL,
+                        f"stream {row.id} cannot move to device {sub.device}: {error.strerror}",
+                        "its buffer must hold a block of that device",
+                    )
+                ) from error
+            self._left = old.device
+        self._log.info("stream.move", device=sub.device, subdevice=sub.name)
+        self._core.stream_changed(row)
+
+    def _fit(self) -> None:
+        """Parameters as the device that it is on now gives them."""
+        row = self.row
+        row.par = resolve(row.par, Par(), self._devices.clock(row.sub.device), row.mode)
+
     # ---- events of the engine ----
+
+    def moved(self) -> None:
+        """Its old device has let go of it, and the pump has followed."""
+        if self._left is not None:
+            left, self._left = self._left, None
+            self._devices.drop(left)
 
     def playing(self) -> None:
         self._plays = True
@@ -227,6 +272,9 @@ class ClientStream:
         self._runs.end(self._run.id)
         self._run.free()
         self._run = None
+        self.moved()
+        if not self._gone and self.state is State.READY and self._holds:
+            self._fit()
         if self._gone:
             self._let_go()
         elif self.closing is not None:

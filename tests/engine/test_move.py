@@ -1,4 +1,4 @@
-"""A started stream moves to another device: a fade, no lost frame in its queue, a position that never goes back."""
+"""A started stream moves to another device: a fade, no frame lost, a position that never goes back."""
 
 from dataclasses import replace
 from pathlib import Path
