@@ -16,8 +16,10 @@ from audiod_client.cli.audiofile.au import AuWriter, read_au
 from audiod_client.cli.audiofile.format import PcmReader
 from audiod_client.cli.audiofile.wav import WAV_ENCS, UnknownCodec, WavWriter, read_wav
 from audiod_protocol.params import Enc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 RAW = Format(Enc.parse("s16le"), 48000, 2)
 
@@ -275,6 +277,7 @@ def test_codecs_go_to_soundfile(tmp_path: Path) -> None:
 SAMPLE_WAV = wav(chunk(b"LIST", b"abc"), PCM16, chunk(b"data", ramp(64)))
 
 
+@STEADY
 @given(
     st.lists(st.tuples(st.integers(0, len(SAMPLE_WAV) - 1), st.integers(0, 255)), max_size=6),
     st.integers(0, len(SAMPLE_WAV)),
@@ -294,6 +297,7 @@ def test_no_damage_does_harm(edits: list[tuple[int, int]], length: int, pipe: bo
     assert len(got) % reader.format.frame == 0
 
 
+@STEADY
 @given(st.binary(max_size=64))
 def test_no_au_header_does_harm(data: bytes) -> None:
     try:

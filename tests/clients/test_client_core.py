@@ -8,8 +8,10 @@ from audiod_client._stream import REC_QUEUE_MAX
 from audiod_protocol.limits import WRITE_MAX
 from audiod_protocol.params import Enc, Par
 from clients.bench import Bench, result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 
 def ramp(nbytes: int) -> bytes:
@@ -74,6 +76,7 @@ def test_large_writes_are_cut_into_whole_frames_within_the_limit() -> None:
     assert bench.samples() == ramp(9 * 40_000)
 
 
+@STEADY
 @given(
     pieces=st.lists(st.integers(0, 50), max_size=12),
     grants=st.lists(st.integers(0, 12), min_size=1, max_size=12),
@@ -215,6 +218,19 @@ def test_deltas_are_called_back_one_by_one_zero_first_in_the_next_call() -> None
     assert deltas == []
     result(s.run(s.write(b"", False), 0))
     assert deltas == [0, 480, 480]
+
+
+def test_a_write_that_waits_calls_back_meanwhile() -> None:
+    bench = Bench()
+    s = bench.stream
+    deltas: list[int] = []
+    s.on("move", deltas.append)
+    bench.start(1)
+    op = s.run(s.write(ramp(100), True), 0)
+    next(op)
+    bench.say("onmove", 0, 0, 0, 1)
+    next(op)
+    assert deltas == [0]
 
 
 def test_a_neglected_streams_callbacks_are_folded_and_no_delta_is_lost() -> None:

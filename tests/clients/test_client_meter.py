@@ -7,8 +7,10 @@ import struct
 import pytest
 from audiod_client.cli.meter import bar, decibels, peak
 from audiod_protocol.params import Enc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 ENCS = [
     "u8",
@@ -41,6 +43,7 @@ def encode(value: int, enc: Enc) -> bytes:
     return number.to_bytes(enc.bps, "little" if enc.le else "big", signed=enc.sig)
 
 
+@STEADY
 @given(name=st.sampled_from(ENCS), share=st.lists(st.floats(-1, 0.99), min_size=1, max_size=9))
 def test_peak_of_integers(name: str, share: list[float]) -> None:
     enc = Enc.parse(name)

@@ -13,8 +13,10 @@ from audiod_protocol.errors import Fault
 from audiod_protocol.events import Request
 from audiod_protocol.params import Par
 from clients.bench import Bench, result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 FULL = {"code": "ENODEV", "message": "it went away", "hint": "plug it in"}
 
@@ -274,6 +276,7 @@ def test_an_open_answered_with_nonsense() -> None:
         assert raised.value.code == "EPROTO"
 
 
+@STEADY
 @given(st.binary(max_size=200))
 def test_no_bytes_of_a_server_do_more_than_end_the_connection(junk: bytes) -> None:
     bench = Bench("play,rec")

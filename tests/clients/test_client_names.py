@@ -12,8 +12,10 @@ import pytest
 from audiod_client._link import program_name
 from audiod_client.errors import StreamError
 from audiod_client.names import Name, Places, default_name, sockets
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 WORD = st.text(string.ascii_letters, min_size=1, max_size=11)
 NUMBER = st.integers(0, 15)
@@ -59,12 +61,14 @@ def test_what_is_not_a_name(text: str) -> None:
     assert refused.value.hint
 
 
+@STEADY
 @given(device=DEVICE, unit=NUMBER, host=st.none() | HOST)
 def test_names_are_read_back_as_written(device: str, unit: int, host: str | None) -> None:
     name = Name(device, unit, host)
     assert Name.parse(str(name), no_socket) == name
 
 
+@STEADY
 @given(st.text(max_size=40) | st.text("snd@,/.019ar", max_size=20))
 def test_any_text_is_a_name_or_a_clear_error(text: str) -> None:
     try:
@@ -80,6 +84,7 @@ def test_any_text_is_a_name_or_a_clear_error(text: str) -> None:
 PART = st.text(string.ascii_letters + ".,-@ ", min_size=1, max_size=8)
 
 
+@STEADY
 @given(parts=st.lists(PART, min_size=1, max_size=5), device=st.none() | DEVICE)
 def test_a_path_ends_at_its_first_socket(parts: list[str], device: str | None) -> None:
     path = "/" + "/".join(parts)

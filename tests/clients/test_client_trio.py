@@ -54,9 +54,12 @@ async def test_tasks_share_a_connection(server: FakeAudiod) -> None:
 
 async def test_the_reader_that_is_cancelled_hands_over(server: FakeAudiod) -> None:
     """The task that waits for the socket goes; another that needs it must take its place."""
-    held: list[Request] = []
-    server.on("getcap", lambda peer, request: held.append(request))
+    gate = threading.Event()
     answered = []
+
+    def status(peer: Peer, request: Request) -> None:
+        gate.wait()
+        peer.standard(request)
 
     async def wait_forever(connection: audiod_client.aio.Connection, scope: trio.CancelScope) -> None:
         with scope:
@@ -65,16 +68,7 @@ async def test_the_reader_that_is_cancelled_hands_over(server: FakeAudiod) -> No
     async def ask(connection: audiod_client.aio.Connection) -> None:
         answered.append(await connection.request("status"))
 
-    def status(peer: Peer, request: Request) -> None:
-        held.append(request)
-
     server.on("status", status)
-
-    def devices(peer: Peer, request: Request) -> None:
-        peer.standard(held.pop())
-        peer.standard(request)
-
-    server.on("devices", devices)
     async with audiod_client.aio.connect() as connection, trio.open_nursery() as nursery:
         scope = trio.CancelScope()
         nursery.start_soon(wait_forever, connection, scope)
@@ -83,7 +77,7 @@ async def test_the_reader_that_is_cancelled_hands_over(server: FakeAudiod) -> No
         await trio.testing.wait_all_tasks_blocked()
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        await connection.request("devices")
+        gate.set()
     assert len(answered) == 1
 
 
@@ -249,11 +243,15 @@ async def test_connecting_waits_while_the_backlog_is_full(
 async def test_whoever_waits_for_a_full_socket_may_leave(server: FakeAudiod, leaver: int) -> None:
     """One task waits to write, one to read, the rest for them: each of them may be cancelled."""
     gate = threading.Event()
+    held: list[Request] = []
     answered = []
 
     def bulk(peer: Peer, request: Request) -> None:
         gate.wait()
-        peer.answer(request)
+        held.append(request)
+        if len(held) == 10:  # not before, so that nobody is woken by an answer
+            for request in held:
+                peer.answer(request)
 
     async def ask(connection: audiod_client.aio.Connection, number: int, scope: trio.CancelScope) -> None:
         with scope:

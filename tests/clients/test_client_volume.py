@@ -7,8 +7,10 @@ import math
 import pytest
 from audiod_client.errors import StreamError
 from audiod_client.volume import parse_volume, show_volume, vol_to_db
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+STEADY = settings(deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,7 @@ def test_what_is_not_a_volume(text: str, hint: str) -> None:
     assert hint in refused.value.hint
 
 
+@STEADY
 @given(st.integers(0, 127))
 def test_every_value_survives_percent_and_dB(vol: int) -> None:
     assert parse_volume(f"{100 * vol / 127:.3f}%", 5) == vol
@@ -81,6 +84,7 @@ def test_every_value_survives_percent_and_dB(vol: int) -> None:
         assert parse_volume(f"{vol_to_db(vol):.3f}dB", 5) == vol
 
 
+@STEADY
 @given(st.text(max_size=12) | st.text("0123456789.+-%dB ", max_size=9), st.integers(0, 127))
 def test_any_text_is_a_volume_or_a_clear_error(text: str, present: int) -> None:
     try:
