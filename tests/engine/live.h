@@ -751,10 +751,13 @@ neighbour_end(struct world *w, struct neighbour *nb)
 	uint32_t id = nb->t->id;
 	struct stream_stats st;
 
-	stream_getstats(w->streams[id].s, &st);
+	nb->t->total = nb->t->written;
+	do {					/* all that it has written is there */
+		turn(w);
+		stream_getstats(w->streams[id].s, &st);
+	} while (st.written < nb->t->total);
 	CHECK_EQ(st.xruns, 0);
 	nb->t->last = 's';
-	nb->t->total = nb->t->written;
 	while (!w->streams[id].nreleased) {
 		device_step(nb->d, 1);
 		while (turn_for(w, 0))
