@@ -212,7 +212,7 @@ class ClientStream:
         """
         row, old = self.row, self.row.sub
         if self._left is not None or self._group:
-            why = "it is moving already" if self._left is not None else "streams of a link group stay together"
+            why = "it is moving already" if self._left is not None else "a link group stays together"
             raise FaultError(Fault(Code.EBUSY, f"stream {row.id} cannot move: {why}", "try again later"))
         if self._gone or self.state is State.DEAD:
             raise FaultError(Fault(Code.EPIPE, f"stream {row.id} is dead", "its client must open another"))

@@ -587,7 +587,7 @@ class Stream:
         return bytes(ffi.buffer(buf, got * frame))
 
     def move(self, device: Device, par: StreamPar) -> None:
-        """Play on `device` from now on, with a fade; StreamMoved tells when.  `par` as for a new stream there.
+        """Play on `device` from now on, with a fade; StreamMoved tells when.  `par`: as for a new stream.
 
         Raises EngineError: EINVAL if the buffer is smaller than a block of that device, EBUSY while it moves.
         """
