@@ -1,4 +1,4 @@
-"""audiod: argv to Config to the server; exit codes 0 ended in order, 1 failed, 2 usage."""
+"""audiod: argv and files to Config to the server; exit codes 0 ended in order, 1 failed, 2 usage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from collections.abc import Sequence
 import trio
 
 from audiod import __version__, config, log, options
-from audiod.errors import AudiodError
+from audiod.errors import AudiodError, ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run audiod with these arguments (those of the process, where there are none)."""
     try:
         return _main(sys.argv[1:] if argv is None else argv)
+    except ConfigError as error:
+        print(error.line(), file=sys.stderr)
+        return error.exit_code
     except AudiodError as error:
         print(f"audiod: {error.line()}", file=sys.stderr)
         return error.exit_code
@@ -36,13 +39,17 @@ def _main(argv: Sequence[str]) -> int:
         from audiod import demo
 
         return demo.main(opts.demo_file)
-    conf = config.resolve(opts, os.environ, os.geteuid())
+    conf = config.load(opts, os.environ, os.geteuid())
     if opts.check:
         print(describe(conf))
+        print("ok")
         return 0
+    log.setup(conf.log_level)
     _raise_nofile()
-    if opts.defaulted:
-        log.get().info("config.default_device", device=conf.devices[0].text, reason="no -f was given")
+    if conf.files:
+        log.get().info("config.read", files=" ".join(conf.files))
+    if "device.0.spec" not in conf.origins:
+        log.get().info("config.default_device", device=conf.devices[0].text, reason="no device is configured")
     return _serve(conf)
 
 
@@ -62,7 +69,8 @@ def _serve(conf: config.Config) -> int:
 
 def describe(conf: config.Config) -> str:
     """What a server with this configuration would do, a line each."""
-    lines = [f"unit {conf.unit}, socket {conf.listen.path}"]
+    lines = [f"file {name}" for name in conf.files]
+    lines.append(f"unit {conf.unit}, socket {conf.listen.path}")
     for device in conf.devices:
         fmt = device.format
         lines.append(

@@ -1,32 +1,42 @@
-"""Config: what the daemon shall do, frozen, made of the command line and the environment.
+"""Config: what the daemon shall do, frozen, made of the command line, the files and the environment.
 
 The only reader of environment variables and of paths' defaults.  Fits block and
 buffer sizes, channels and encodings of every device together, so that whoever
-reads a Config need not ask again what was left out.
+reads a Config need not ask again what was left out.  The command line is
+stronger than files; its -f replace their devices.
 """
 
 from __future__ import annotations
 
+import grp
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from audiod_protocol.limits import RATE_MAX
+from audiod_protocol.params import Enc
 
+from audiod import configfile, layers
+from audiod.configfile import Merged
 from audiod.core import Format
-from audiod.errors import StartError, UsageError
-from audiod.options import DeviceOption, Options
+from audiod.errors import ConfigError, Problem, StartError, UsageError
+from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
+from audiod.options import Options
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
 RATE = 48000  # Hz
 ROUND = 480  # frames: 10 ms
 NBLOCKS = 4  # blocks of a device's buffer where -b is not given; sndiod has 16, or 2 behind -z
+ENC = Enc.parse("s16")
 RT_PRIO = 20  # SCHED_FIFO of device threads, the pump gets one less; below JACK's and the kernel's own
 STALL = 5.0  # seconds that clock=free waits for one stream
 SYSTEM_DIR = Path("/run/audiod")
+STATE_DIR = Path("/var/lib/audiod")
+USERS = "audio"
 
 
 @dataclass(frozen=True)
@@ -49,12 +59,46 @@ class Listen:
 
     path: Path
     dir_mode: int | None
-    group: bool  # owned by group audio, where the server may give it away
+    group: bool  # owned by the group of its users, where the server may give it away
+
+
+@dataclass(frozen=True)
+class State:
+    """Where volumes and the like are kept; `path` None: this user has no place for it."""
+
+    path: Path | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a Config was made of, so that it can be made anew; `search`: files are looked for."""
+
+    options: Options
+    environ: Mapping[str, str]
+    euid: int
+    search: bool = False
+
+    def read(self, text: str | None = None) -> Config:
+        """The Config of the files as they are now, or of `text` in their place.
+
+        Raises ConfigError, UsageError.
+        """
+        if text is not None:
+            merged = configfile.merge([("text", text.encode())])
+        elif self.search:
+            merged = configfile.read(configfile.find(self.options.config, self.environ, self.euid))
+        else:
+            merged = Merged()
+        return resolve(self.options, self.environ, self.euid, merged, search=self.search)
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole configuration."""
+    """The whole configuration.
+
+    `origins`: which key of changes.flatten was said where, unless it is a default.
+    """
 
     unit: int
     listen: Listen
@@ -62,21 +106,54 @@ class Config:
     subdevices: tuple[SubDevice, ...]
     realtime: bool = True
     log_level: str = "info"
+    users: str = USERS
+    state: State = State()
+    files: tuple[str, ...] = field(default=(), compare=False)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    source: Source | None = field(default=None, compare=False)
 
 
-def resolve(options: Options, environ: Mapping[str, str], euid: int) -> Config:
-    """The Config of these options for this user.  Raises UsageError or StartError."""
-    round_, bufsz = sizes(options.round, options.bufsz)
-    devices = tuple(
-        _device(number, option, options, round_, bufsz) for number, option in enumerate(options.devices)
-    )
+def load(options: Options, environ: Mapping[str, str], euid: int) -> Config:
+    """Read the files for this user and resolve.  Raises ConfigError, UsageError."""
+    return Source(options, environ, euid, search=True).read()
+
+
+def resolve(
+    options: Options,
+    environ: Mapping[str, str],
+    euid: int,
+    merged: Merged | None = None,
+    *,
+    search: bool = False,
+) -> Config:
+    """The Config of these options and files for this user.  Raises ConfigError, UsageError."""
+    merged = Merged() if merged is None else merged
+    known = Layers(merged)
+    wanted, subdevices = layers.devices(options, merged, known)
+    devices = []
+    for number, one in enumerate(wanted):
+        try:
+            devices.append(_device(number, one, options, known, subdevices))
+        except _Unfit as error:
+            if one.place == COMMAND_LINE:
+                raise UsageError(f"-f {one.text}: {error}", hint=error.hint) from None
+            raise ConfigError([Problem(one.place, f"device {one.text}: {error}", error.hint)]) from None
+    unit: int = known.pick("server.unit", asked(options.unit), default=0)
+    users = known.pick("server.users", default=USERS)
+    if "server.users" in known.origins:
+        _check_group(users, known.origins["server.users"])
     return Config(
-        unit=options.unit,
-        listen=_listen(options, environ, euid),
-        devices=devices,
-        subdevices=options.subdevices,
-        realtime=options.realtime,
-        log_level=options.log_level or "info",
+        unit=unit,
+        listen=_listen(known, options, unit, environ, euid),
+        devices=tuple(devices),
+        subdevices=subdevices,
+        realtime=known.pick("server.realtime", asked(options.realtime), default=True),
+        log_level=known.pick("server.log_level", asked(options.log_level), default="info"),
+        users=users,
+        state=_state(known, environ, euid),
+        files=merged.files,
+        origins=known.origins,
+        source=Source(options, environ, euid, search),
     )
 
 
@@ -93,27 +170,54 @@ def sizes(round_: int | None, bufsz: int | None) -> tuple[int, int]:
     return round_, max(2, (bufsz + round_ // 2) // round_) * round_
 
 
-def _device(number: int, option: DeviceOption, options: Options, round_: int, bufsz: int) -> DeviceConfig:
-    spec = option.spec
-    subs = [sub for sub in options.subdevices if sub.device == number]
-    if spec.round is not None or spec.bufsz is not None:
-        round_, bufsz = sizes(spec.round or (None if spec.bufsz else round_), spec.bufsz)
-    play, rec = _channels(spec, subs)
+class _Unfit(Exception):
+    """A device that cannot be as it is asked for."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _device(
+    number: int, one: Wanted, options: Options, known: Layers, subdevices: Iterable[SubDevice]
+) -> DeviceConfig:
+    spec = one.spec
+    at = f"device.{number}."
+    # the strongest that says one of the two says both
+    said: tuple[Mapping[str, Any], ...] = (
+        {key: one.of_spec(getattr(spec, key)) for key in ("round", "bufsz")},
+        {"round": asked(options.round), "bufsz": asked(options.bufsz)},
+        one.settings,
+        known.table("defaults"),
+    )
+    for layer in said:
+        both = layer.get("round"), layer.get("bufsz")
+        if any(both):
+            break
+    round_, bufsz = sizes(*(setting and setting.value for setting in both))
+    for key, setting in zip(("round", "bufsz"), both, strict=True):
+        origin = setting or next(filter(None, both), None)
+        if origin is not None:
+            known.origins[at + key] = origin.origin
+    play, rec = _channels(spec, [sub for sub in subdevices if sub.device == number])
     if not play and not rec:
-        raise UsageError(
-            f"-f {option.text}: the device neither plays nor records what its sub-devices offer",
-            hint="change -m, or the keys play and rec",
+        raise _Unfit(
+            "the device neither plays nor records what its sub-devices offer",
+            "change -m, or the keys play and rec"
+            if one.place == COMMAND_LINE
+            else "change the mode of its sub-devices, or the keys play and rec",
         )
-    rate = spec.rate or options.rate or RATE
+    rate: int = known.of_device(at, "rate", one, asked(options.rate), RATE)
     if bufsz > RATE_MAX:
-        raise UsageError(f"-f {option.text}: a buffer of {bufsz} frames", hint=f"at most {RATE_MAX}")
+        raise _Unfit(f"a buffer of {bufsz} frames", f"at most {RATE_MAX}")
+    known.pick(at + "spec", one.settings.get("spec"))
     return DeviceConfig(
         number=number,
-        text=option.text,
+        text=one.text,
         spec=spec,
-        format=Format(spec.enc or option.enc, rate, round_, bufsz, play, rec),
-        hold=option.hold,
-        autovol=option.autovol,
+        format=Format(known.of_device(at, "enc", one, None, ENC), rate, round_, bufsz, play, rec),
+        hold=known.pick(at + "hold", one.settings.get("hold"), default=False),
+        autovol=known.pick(at + "autovol", one.settings.get("autovol"), default=False),
         dither=True if spec.dither is None else spec.dither,
         stall=STALL if spec.stall is None else spec.stall,
     )
@@ -143,16 +247,37 @@ def socket_name(unit: int) -> str:
     return f"audiod-{unit}.sock" if unit else "audiod.sock"
 
 
-def _listen(options: Options, environ: Mapping[str, str], euid: int) -> Listen:
-    if options.socket is not None:
-        return Listen(Path(options.socket).absolute(), None, group=False)
-    name = socket_name(options.unit)
+def _listen(known: Layers, options: Options, unit: int, environ: Mapping[str, str], euid: int) -> Listen:
+    socket = known.pick("server.socket", asked(options.socket))
+    if socket is not None:
+        return Listen(Path(socket).absolute(), None, group="server.users" in known.origins)
+    name = socket_name(unit)
     if euid == 0:
         return Listen(SYSTEM_DIR / name, 0o755, group=True)
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
         return Listen(Path(runtime) / "audiod" / name, 0o700, group=False)
     return Listen(Path(f"/tmp/audiod-{euid}") / name, 0o700, group=False)
+
+
+def _state(known: Layers, environ: Mapping[str, str], euid: int) -> State:
+    path: Path | None = STATE_DIR
+    if euid:
+        home = environ.get("XDG_STATE_HOME", "")
+        if not home.startswith("/"):
+            home = environ["HOME"] + "/.local/state" if environ.get("HOME", "").startswith("/") else ""
+        path = Path(home) / "audiod" if home else None
+    said = known.pick("state.path")
+    return State(Path(said) if said else path, known.pick("state.enabled", default=True))
+
+
+def _check_group(name: str, origin: str) -> None:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        raise ConfigError(
+            [Problem(origin, f"server.users: there is no group {name!r}", "addgroup makes it")]
+        ) from None
 
 
 def make_directory(listen: Listen, euid: int) -> None:

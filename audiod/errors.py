@@ -7,6 +7,9 @@ engine's refusals are `audiod.engine.EngineError`.  Any other exception is a bug
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class AudiodError(Exception):
     """Something the daemon refuses: `str()` says what and why, `hint` what to do about it."""
@@ -35,3 +38,28 @@ class SpecError(UsageError):
 
 class StartError(AudiodError):
     """The daemon cannot start: a socket is taken, a directory unsafe, a device refused."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a configuration file; `where` is file:line, or the file alone."""
+
+    where: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ConfigError(AudiodError):
+    """The configuration files cannot be obeyed; `problems` in the order of the files."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, *more = problems
+        super().__init__(f"{first.where}: {first.message}", hint=first.hint)
+        self.problems = (first, *more)
+
+    def line(self) -> str:
+        """Every problem, a line each, that an editor can jump to."""
+        return "\n".join(map(str, self.problems))

@@ -21,7 +21,7 @@ from audiod import spec
 from audiod.errors import UsageError
 from audiod.policy import best_driver
 from audiod.spec import DeviceSpec
-from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, check_name
+from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_name
 
 LETTERS = "a:b:c:C:de:F:f:hj:L:m:Q:q:r:s:t:U:v:w:z:"
 LONG = (
@@ -42,7 +42,7 @@ USAGE = """\
 usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
               [-f SPEC] [-j on|off] [-m mode] [-r rate] [-s name] [-U unit]
               [-v volume] [-w on|off] [-z nframes]
-              [--socket PATH] [--log-level LEVEL] [--no-realtime]
+              [--config FILE] [--socket PATH] [--log-level LEVEL] [--no-realtime]
               [--check | --demo [FILE] | --help | --version]
 
   for the device that follows as -f:
@@ -63,6 +63,9 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
     -b nframes   buffer (default: four blocks)
   -U unit        number of this server, 0..15 (default: 0)
   -d             log more
+  --config FILE  read FILE, not audiod.toml and audiod.d/*.toml of /etc/audiod (root)
+                 or ~/.config/audiod; what is given here wins, -f replaces its devices
+  --check        say what it would do, or what is wrong in the files, and end
 """
 
 
@@ -72,7 +75,7 @@ class DeviceOption:
 
     text: str
     spec: DeviceSpec
-    enc: Enc
+    enc: Enc | None
     hold: bool
     autovol: bool
 
@@ -86,23 +89,25 @@ class Options:
     rate: int | None = None
     round: int | None = None
     bufsz: int | None = None
-    unit: int = 0
+    unit: int | None = None
     socket: str | None = None
     log_level: str | None = None
-    realtime: bool = True
+    realtime: bool | None = None
+    config: str | None = None
     check: bool = False
     demo: bool = False
     demo_file: str | None = None
     help: bool = False
     version: bool = False
     defaulted: bool = False  # no -f was given
+    placed: tuple[str, ...] = ()  # -f and -s as given, and the letters that count for them
 
 
 @dataclass(frozen=True)
 class _Letters:
     """The letters as they stand while the command line is read."""
 
-    enc: Enc
+    enc: Enc | None = None
     hold: bool = False
     autovol: bool = False
     play: tuple[int, int] = (0, 1)
@@ -128,7 +133,7 @@ class _Reading:
     """The state of one reading, from left to right."""
 
     def __init__(self) -> None:
-        self.now = _Letters(enc=Enc.parse("s16"))
+        self.now = _Letters()
         self.devices: list[DeviceOption] = []
         self.subdevices: list[SubDevice] = []
         self.last: int | None = None
@@ -137,6 +142,8 @@ class _Reading:
     def take(self, letter: str, value: str) -> None:
         if letter in _LATER:
             _refuse_later(letter, value)
+        if letter in _LETTER or letter in ("-f", "-s"):
+            self.opts = replace(self.opts, placed=(*self.opts.placed, letter))
         if letter in _LETTER:
             field, read = _LETTER[letter]
             change: dict[str, Any] = {field: read(letter, value)}
@@ -155,11 +162,9 @@ class _Reading:
             raise UsageError(f"{rest[-1]}: unexpected argument", hint="a device is given as -f SPEC")
         if not self.devices:
             self._default_device()
-        if not any(sub.name == "default" for sub in self.subdevices):
-            self._add(self._made("default", 0))
-        template = next(sub for sub in self.subdevices if sub.name == "default")
-        for number in range(len(self.devices)):
-            self._add(replace(template, name=str(number), device=number))
+        found, self.subdevices = self.subdevices, []
+        for sub in automatic(found, len(self.devices), self._made("default", 0)):
+            self._add(sub)
         return replace(
             self.opts,
             devices=tuple(self.devices),
@@ -263,7 +268,7 @@ def _level(letter: str, value: str) -> str:
 
 def _path(letter: str, value: str) -> str:
     if not value or "\0" in value:
-        raise UsageError(f"{letter} {value!r}: not a path", hint=f"write {letter} /path/of/socket")
+        raise UsageError(f"{letter} {value!r}: not a path", hint=f"write {letter} PATH")
     return value
 
 
@@ -311,6 +316,7 @@ _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "-U": ("unit", _number(0, UNIT_MAX, "the unit")),
     "-z": ("round", _number(1, spec.ROUND_MAX, "the block size")),
     "--check": ("check", _true),
+    "--config": ("config", _path),
     "--demo": ("demo", _true),
     "--help": ("help", _true),
     "--log-level": ("log_level", _level),
@@ -324,5 +330,4 @@ _LATER = {
     "-Q": "no MIDI ports",
     "-q": "no MIDI ports",
     "-t": "no MIDI control",
-    "--config": "no configuration file",
 }

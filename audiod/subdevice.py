@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from audiod_protocol.params import Mode
 
@@ -58,3 +59,15 @@ def check_name(name: str) -> str | None:
     if not re.fullmatch("[A-Za-z]+", name):
         return f"{name!r}: only letters are allowed"
     return None
+
+
+def automatic(subs: Iterable[SubDevice], ndevices: int, default: SubDevice) -> list[SubDevice]:
+    """`subs`, `default` unless one has that name, and one for each device, named by its number.
+
+    Those that are named by numbers are else like the one named default.
+    """
+    found = list(subs)
+    named = next((sub for sub in found if sub.name == default.name), None)
+    if named is None:
+        found.append(default)
+    return found + [replace(named or default, name=str(n), device=n) for n in range(ndevices)]

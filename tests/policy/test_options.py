@@ -132,7 +132,6 @@ def test_channels_reach_as_far_as_the_subdevices() -> None:
         ("-Q rmidi/0", "-Q is not there yet"),
         ("-L -", "-L is not there yet"),
         ("-t slave", "-t slave is not there yet"),
-        ("--config x", "--config is not there yet"),
         ("-t on", "off or slave"),
         ("-x 1", "-x"),
         ("-c", "-c"),

@@ -1,0 +1,127 @@
+"""Changes: what differs between two Configs, what becomes of it, and what a running server has then.
+
+Pure.  A device is known by its number, a sub-device by its name.  Those that a
+device's number names (and which are like `default`) are not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from audiod.config import Config
+
+AT_ONCE = "applied at once"
+RESTART = "needs a restart"
+
+Value = str | int | bool | list[int] | None
+
+# of a device: what it must be closed for
+_REOPENS = ("spec", "enc", "rate", "round", "bufsz", "play_channels", "rec_channels")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key that differs; None where it is not there."""
+
+    key: str
+    old: Value
+    new: Value
+    effect: str
+
+    def row(self) -> dict[str, object]:
+        return {"key": self.key, "old": self.old, "new": self.new, "effect": self.effect}
+
+
+def flatten(config: Config) -> dict[str, Value]:
+    """Every key that counts, with its value as it would be written in a file.
+
+    `play_channels` and `rec_channels` are not written but follow from the sub-devices and the SPEC.
+    """
+    keys: dict[str, Value] = {
+        "server.socket": str(config.listen.path),
+        "server.unit": config.unit,
+        "server.realtime": config.realtime,
+        "server.log_level": config.log_level,
+        "server.users": config.users,
+        "state.path": None if config.state.path is None else str(config.state.path),
+        "state.enabled": config.state.enabled,
+    }
+    for device in config.devices:
+        fmt, at = device.format, f"device.{device.number}"
+        keys |= {
+            f"{at}.spec": device.text,
+            f"{at}.enc": str(fmt.enc),
+            f"{at}.rate": fmt.rate,
+            f"{at}.round": fmt.round,
+            f"{at}.bufsz": fmt.bufsz,
+            f"{at}.play_channels": fmt.play,
+            f"{at}.rec_channels": fmt.rec,
+            f"{at}.hold": device.hold,
+            f"{at}.autovol": device.autovol,
+        }
+        for sub in config.subdevices:
+            if sub.device == device.number and not sub.name.isdigit():
+                keys |= {
+                    f"{at}.subdevice.{sub.name}.mode": str(sub.mode),
+                    f"{at}.subdevice.{sub.name}.play": [sub.pmin, sub.pmax],
+                    f"{at}.subdevice.{sub.name}.rec": [sub.rmin, sub.rmax],
+                    f"{at}.subdevice.{sub.name}.volume": sub.maxvol,
+                    f"{at}.subdevice.{sub.name}.join": sub.join,
+                }
+    return keys
+
+
+def diff(old: Config, new: Config, busy: Collection[int] = ()) -> list[Change]:
+    """What differs, and what becomes of it in a server whose devices `busy` are in use."""
+    before, after = flatten(old), flatten(new)
+    lost = range(len(new.devices), len(old.devices))
+    found = []
+    for key in {**before, **after}:
+        was, will = before.get(key), after.get(key)
+        if was != will or (key in before) != (key in after):
+            found.append(Change(key, was, will, _effect(key, busy, lost)))
+    return found
+
+
+def _effect(key: str, busy: Collection[int], lost: Collection[int]) -> str:
+    table, *names = key.split(".")
+    if table != "device":
+        return AT_ONCE if key == "server.log_level" else RESTART
+    number = int(names[0])
+    if number in lost:
+        return RESTART
+    if names[1] in _REOPENS and number in busy:
+        return f"device {number} reopens when idle"
+    return AT_ONCE
+
+
+def applied(old: Config, new: Config) -> Config:
+    """What a server that had `old` has once it was given `new`: what needs a restart is as it was.
+
+    Devices that are no longer configured stay, with their sub-devices.
+    """
+    lost = old.devices[len(new.devices) :]
+    names = {sub.name for sub in new.subdevices}
+    kept = [sub for sub in old.subdevices if sub.device >= len(new.devices) and sub.name not in names]
+    config = replace(
+        new,
+        unit=old.unit,
+        listen=old.listen,
+        realtime=old.realtime,
+        users=old.users,
+        state=old.state,
+        devices=(*new.devices, *lost),
+        subdevices=(*new.subdevices, *kept),
+    )
+    return replace(config, origins=_origins(config, old, new))
+
+
+def _origins(config: Config, old: Config, new: Config) -> Mapping[str, str]:
+    as_written = flatten(new)
+    found = {}
+    for key, value in flatten(config).items():
+        said = new if key in as_written and as_written[key] == value else old
+        if key in said.origins:
+            found[key] = said.origins[key]
+    return found

@@ -1,0 +1,142 @@
+"""Layers: the command line over the files over what holds without both.
+
+Picks the strongest setting of each key and notes where it was said.  The
+devices and sub-devices of either source come out alike.  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audiod.configfile import Device, Merged
+from audiod.errors import ConfigError, Problem, UsageError
+from audiod.options import DEVICES_MAX, Options
+from audiod.schema import Setting, Table
+from audiod.spec import DeviceSpec
+from audiod.subdevice import SUBDEVICES_MAX, SubDevice, automatic
+
+COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A device as it is asked for; `place`: file:line, "command line", or "" if nobody asked."""
+
+    text: str
+    spec: DeviceSpec
+    place: str
+    settings: Table
+
+    def of_spec(self, value: Any) -> Setting | None:
+        """A value that the SPEC itself may have."""
+        said = self.settings.get("spec")
+        return None if value is None else Setting(value, said.origin if said else self.place)
+
+
+class Layers:
+    """The settings of the files, and the origins of what was picked."""
+
+    def __init__(self, merged: Merged) -> None:
+        self._merged = merged
+        self.origins: dict[str, str] = {}
+
+    def table(self, name: str) -> Mapping[str, Setting]:
+        return self._merged.tables.get(name, {})
+
+    def pick(self, key: str, *strongest: Setting | None, default: Any = None) -> Any:
+        """The value of "table.key": the first said of `strongest`, else the files', else `default`."""
+        table, _, name = key.rpartition(".")
+        for setting in (*strongest, self.table(table).get(name)):
+            if setting is not None:
+                self.origins[key] = setting.origin
+                return setting.value
+        return default
+
+    def of_device(self, at: str, key: str, one: Wanted, option: Setting | None, default: Any) -> Any:
+        """A value of a device: its SPEC's, the command line's, its table's, that of [defaults]."""
+        said = one.of_spec(getattr(one.spec, key))
+        return self.pick(
+            at + key, said, option, one.settings.get(key), self.table("defaults").get(key), default=default
+        )
+
+
+def asked(value: Any) -> Setting | None:
+    """A value of the command line; None if it was not given."""
+    return None if value is None else Setting(value, COMMAND_LINE)
+
+
+def devices(options: Options, merged: Merged, known: Layers) -> tuple[list[Wanted], tuple[SubDevice, ...]]:
+    """The devices, and all sub-devices of them; their origins go into `known`.
+
+    Raises ConfigError, and UsageError if the command line is about devices that the files define.
+    """
+    if not merged.devices or "-f" in options.placed:
+        return _of_options(options, known), options.subdevices
+    if options.placed:
+        raise UsageError(
+            f"{options.placed[-1]}: the devices are those of {merged.devices[0].place.rpartition(':')[0]}",
+            hint="write it there, or give -f SPEC as well",
+        )
+    return [_of_file(device) for device in merged.devices], _subdevices(merged, known)
+
+
+def _of_options(options: Options, known: Layers) -> list[Wanted]:
+    place = "" if options.defaulted and "-f" not in options.placed else COMMAND_LINE
+    found = []
+    for option in options.devices:
+        settings = {"enc": asked(option.enc), "hold": asked(option.hold or None)}
+        settings["autovol"] = asked(option.autovol or None)
+        settings["spec"] = Setting((option.text, option.spec), place) if place else None
+        found.append(
+            Wanted(option.text, option.spec, place, {k: s for k, s in settings.items() if s is not None})
+        )
+    if not {"-a", "-e", "-w", "-f"}.issuperset(options.placed):
+        for sub in options.subdevices:
+            for key in ("play", "rec", "mode", "join", "volume"):
+                known.origins[f"device.{sub.device}.subdevice.{sub.name}.{key}"] = COMMAND_LINE
+    return found
+
+
+def _of_file(device: Device) -> Wanted:
+    text, spec = device.settings["spec"].value
+    return Wanted(text, spec, device.place, device.settings)
+
+
+def _subdevices(merged: Merged, known: Layers) -> tuple[SubDevice, ...]:
+    named = []
+    if len(merged.devices) > DEVICES_MAX:
+        place = merged.devices[DEVICES_MAX].place
+        raise ConfigError([Problem(place, f"there are more than {DEVICES_MAX} devices", "leave some out")])
+    for number, device in enumerate(merged.devices):
+        for name, table in device.subdevices.items():
+            named.append(_subdevice(number, name, table))
+            for key, setting in table.items():
+                known.origins[f"device.{number}.subdevice.{name}.{key}"] = setting.origin
+    subs = automatic(named, len(merged.devices), SubDevice("default", 0))
+    if len(subs) > SUBDEVICES_MAX:
+        last = next(d for d in reversed(merged.devices) if d.subdevices or d is merged.devices[0])
+        message = f"there are more than {SUBDEVICES_MAX} sub-devices, with one for each device"
+        raise ConfigError([Problem(last.place, message, "leave some out")])
+    return tuple(subs)
+
+
+def _subdevice(number: int, name: str, table: Table) -> SubDevice:
+    plain = SubDevice(name, number)
+
+    def said(key: str, default: Any) -> Any:
+        return table[key].value if key in table else default
+
+    play, rec = said("play", (plain.pmin, plain.pmax)), said("rec", (plain.rmin, plain.rmax))
+    return SubDevice(
+        name,
+        number,
+        mode=said("mode", plain.mode),
+        pmin=play[0],
+        pmax=play[1],
+        rmin=rec[0],
+        rmax=rec[1],
+        maxvol=said("volume", plain.maxvol),
+        join=said("join", plain.join),
+    )

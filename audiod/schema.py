@@ -1,0 +1,288 @@
+"""Schema: which tables and keys a configuration file may have, and what each of them takes.
+
+The only importer of msgspec in the daemon: it checks types and ranges, our own
+readers make what the daemon works with.  Collects every problem with its place
+and the nearest key that exists.  Pure.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import msgspec
+from audiod_protocol.errors import FaultError
+from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
+from audiod_protocol.params import Enc
+from msgspec import Meta
+
+from audiod import spec
+from audiod.errors import AudiodError, ConfigError, Problem
+from audiod.options import LEVELS, UNIT_MAX
+from audiod.subdevice import VOLUME_MAX, SubMode, check_name
+from audiod.tomllines import Path
+
+PROBLEMS_MAX = 20  # reported at once
+_SHOWN = 40  # characters of a wrong value that are repeated
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it was said: file:line, or "command line"."""
+
+    value: Any
+    origin: str
+
+
+Table = dict[str, Setting]
+
+
+@dataclass
+class DeviceTable:
+    """One [[device]]: its settings, and its sub-devices with theirs."""
+
+    place: str
+    settings: Table = field(default_factory=dict)
+    subdevices: list[Table] = field(default_factory=list)
+
+
+@dataclass
+class File:
+    """What one file says."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    devices: list[DeviceTable] = field(default_factory=list)
+
+
+class Problems:
+    """What was found wrong so far; too much of it ends the reading by ConfigError."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, where: str, message: str, hint: str = "") -> None:
+        self.found.append(Problem(where, message, hint))
+        if len(self.found) == PROBLEMS_MAX:
+            raise ConfigError(self.found)
+
+    def check(self) -> None:
+        """Raise ConfigError if there is a problem."""
+        if self.found:
+            raise ConfigError(self.found)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key takes: msgspec's type, the same in words, and what makes our value of it."""
+
+    type: Any
+    expected: str
+    read: Callable[[Any], Any] = lambda value: value
+
+
+# ---- readers: each raises ValueError, AudiodError or FaultError --------------------------
+
+
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a path cannot hold a NUL")
+    return value
+
+
+def _spec(value: str) -> tuple[str, spec.DeviceSpec]:
+    return value, spec.parse(value)
+
+
+def _channels(value: list[int]) -> tuple[int, int]:
+    first, last = value
+    if first > last:
+        raise ValueError(f"the first channel, {first}, is behind the last one, {last}")
+    return first, last
+
+
+def _mode(value: str) -> SubMode:
+    words = {flag.name.lower(): flag for flag in SubMode if flag.name}
+    mode = SubMode(0)
+    for word in value.split(","):
+        if word not in words:
+            raise ValueError(f"{word!r:.{_SHOWN}} is not one of {', '.join(words)}")
+        mode |= words[word]
+    return mode
+
+
+def _name(value: str) -> str:
+    if wrong := check_name(value[:_SHOWN]):
+        raise ValueError(wrong)
+    return value
+
+
+# ---- tables -----------------------------------------------------------------------------
+
+
+def _int(least: int, most: int, what: str) -> Key:
+    return Key(Annotated[int, Meta(ge=least, le=most)], f"{what}, {least}..{most},")
+
+
+_BOOL = Key(bool, "true or false")
+_ABSOLUTE = Key(Annotated[str, Meta(pattern="^/")], "an absolute path", _path)
+_CHANNELS = Key(
+    Annotated[list[Annotated[int, Meta(ge=0, lt=NCHAN_MAX)]], Meta(min_length=2, max_length=2)],
+    f"[first, last] channel, 0..{NCHAN_MAX - 1},",
+    _channels,
+)
+_FORMAT = {
+    "rate": _int(RATE_MIN, RATE_MAX, "a rate in Hz"),
+    "round": _int(1, spec.ROUND_MAX, "frames of a block"),
+    "bufsz": _int(4, spec.BUFSZ_MAX, "frames of a buffer"),
+    "enc": Key(str, "an encoding such as s16le or s24le3", Enc.parse),
+}
+TABLES: dict[str, dict[str, Key]] = {
+    "server": {
+        "socket": _ABSOLUTE,
+        "unit": _int(0, UNIT_MAX, "a unit"),
+        "realtime": _BOOL,
+        "log_level": Key(Literal[LEVELS], "one of " + ", ".join(LEVELS)),
+        "users": Key(Annotated[str, Meta(min_length=1)], "the name of a group"),
+    },
+    "defaults": _FORMAT,
+    "state": {"path": _ABSOLUTE, "enabled": _BOOL},
+}
+DEVICE = {
+    "spec": Key(str, "a device such as null or file:PATH", _spec),
+    "hold": _BOOL,
+    "autovol": _BOOL,
+} | _FORMAT
+SUBDEVICE = {
+    "name": Key(str, "a name", _name),
+    "play": _CHANNELS,
+    "rec": _CHANNELS,
+    "mode": Key(str, "play, rec and mon, separated by commas,", _mode),
+    "join": _BOOL,
+    "volume": _int(0, VOLUME_MAX, "a volume"),
+}
+_TOP = (*TABLES, "device")
+_EVERY = {**TABLES, "device": DEVICE, "device.subdevice": SUBDEVICE}
+
+
+def read(tree: Mapping[str, Any], where: Callable[[Path], str], problems: Problems) -> File:
+    """What a parsed file says, without what is wrong in it: that goes to `problems`."""
+    return _Reading(where, problems).file(tree)
+
+
+class _Reading:
+    def __init__(self, where: Callable[[Path], str], problems: Problems) -> None:
+        self.where = where
+        self.problems = problems
+
+    def file(self, tree: Mapping[str, Any]) -> File:
+        file = File()
+        for name, value in tree.items():
+            if name in TABLES:
+                file.tables[name] = self._table(value, (name,), TABLES[name])
+            elif name == "device":
+                for number, one in enumerate(self._list(value, (name,))):
+                    file.devices.append(self._device(one, (name, number)))
+            else:
+                self._unknown((name,), _TOP)
+        return file
+
+    def _device(self, value: Any, path: Path) -> DeviceTable:
+        device = DeviceTable(self.where(path), self._table(value, path, DEVICE, "subdevice"))
+        self._need(value, path, "spec")
+        subs = value.get("subdevice", []) if isinstance(value, dict) else []
+        for number, one in enumerate(self._list(subs, (*path, "subdevice"))):
+            here = (*path, "subdevice", number)
+            device.subdevices.append(self._table(one, here, SUBDEVICE))
+            self._need(one, here, "name")
+        return device
+
+    def _need(self, value: Any, path: Path, name: str) -> None:
+        if isinstance(value, dict) and name not in value:
+            what = "sub-device" if name == "name" else "device"
+            self.problems.add(
+                self.where(path), f"{_dotted(path)}: the {what} has no {name}", f"write {name} = ..."
+            )
+
+    def _list(self, value: Any, path: Path) -> list[Any]:
+        if isinstance(value, list):
+            return value
+        self.problems.add(
+            self.where(path),
+            f"{_dotted(path)}: an array of tables is expected, not {_shown(value)}",
+            f"write [[{'.'.join(str(step) for step in path if isinstance(step, str))}]]",
+        )
+        return []
+
+    def _table(self, value: Any, path: Path, keys: Mapping[str, Key], inner: str = "") -> Table:
+        if not isinstance(value, dict):
+            self.problems.add(self.where(path), f"{_dotted(path)}: a table is expected, not {_shown(value)}")
+            return {}
+        table = {}
+        for name, one in value.items():
+            here = (*path, name)
+            if name in keys:
+                try:
+                    table[name] = Setting(self._value(one, keys[name]), self.where(here))
+                except (ValueError, AudiodError, FaultError) as error:
+                    self.problems.add(self.where(here), f"{_dotted(here)}: {_message(error)}", _hint(error))
+            elif name != inner:
+                self._unknown(here, [*keys, inner] if inner else keys)
+        return table
+
+    def _value(self, value: Any, key: Key) -> Any:
+        try:
+            checked = msgspec.convert(value, key.type)
+        except msgspec.ValidationError:
+            raise ValueError(f"{key.expected} is expected, not {_shown(value)}") from None
+        return key.read(checked)
+
+    def _unknown(self, path: Path, known: Iterable[str]) -> None:
+        *table, name = path
+        key, names = str(name)[:64], list(known)
+        owner = next((owner for owner, keys in _EVERY.items() if key in keys), None)
+        near = difflib.get_close_matches(key, names, 1)
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        elif owner is not None:
+            hint = f"{key} belongs to " + (f"[[{owner}]]" if "device" in owner else f"[{owner}]")
+        else:
+            hint = "there are " + ", ".join(names)
+        inside = f"[{_dotted(tuple(table))}] has no key" if table else "there is no table or key"
+        self.problems.add(self.where(path), f"{inside} {key!r}", hint)
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(step)[:64] for step in path)
+
+
+def _shown(value: object) -> str:
+    """A value of TOML with its type, shortened."""
+    kind = next(name for types, name in _KINDS if isinstance(value, types))
+    if isinstance(value, dict | list):
+        return f"a {kind}" if kind == "table" else f"an {kind}"
+    text = repr(value) if isinstance(value, str) else str(value).lower()
+    return f"the {kind} {text:.{_SHOWN}}"
+
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "float"),
+    (str, "string"),
+    (list, "array"),
+    (dict, "table"),
+    ((datetime.datetime, datetime.date, datetime.time), "date"),
+)
+
+
+def _message(error: Exception) -> str:
+    return error.fault.message if isinstance(error, FaultError) else str(error)
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, FaultError):
+        return error.fault.hint
+    return error.hint if isinstance(error, AudiodError) else ""
