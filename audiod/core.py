@@ -1,14 +1,14 @@
 """Core: what the server knows, as plain data, and the rows that clients see.
 
-Owns devices, sub-devices, streams, remembered volumes and the counters; tells
-subscribers what changed.  Invariant: a stream is in `streams` from `open` to the
+Owns devices, sub-devices, streams and the counters; tells subscribers what
+changed.  Levels and mutes are set by its `controls`.  Invariant: a stream is in `streams` from `open` to the
 answer to `close`.  Control thread; no engine, no trio, no socket.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -16,13 +16,14 @@ from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc, Mode, Par
 
 from audiod import policy
+from audiod.controls import Controls
 from audiod.policy import Culprit
+from audiod.program import Program
 from audiod.subdevice import SubDevice
 
-PROGRAMS_MAX = 64  # volumes remembered per sub-device; sndiod has 8, a desktop runs more programs
 STREAMS_MAX = 4096  # open streams of the whole server: four times the largest goal, each may take 2 MB
 
-TOPICS = ("streams", "devices", "controls")
+TOPICS = ("streams", "devices", "controls", "events")
 
 Row = dict[str, object]
 Subscriber = Callable[[str, Row], None]
@@ -68,7 +69,21 @@ class Device:
     hold: bool = False
     state: DeviceState = DeviceState.CLOSED
     volume: int = VOL_MAX
+    muted: bool = False
+    input_volume: int = VOL_MAX
+    input_muted: bool = False
     xruns: int = 0
+    apply: Callable[[], None] = lambda: None  # the engine takes over volumes and mutes
+
+    @property
+    def played(self) -> int:
+        """The volume that everything played is multiplied by."""
+        return 0 if self.muted else self.volume
+
+    @property
+    def recorded(self) -> int:
+        """The volume that everything recorded is multiplied by."""
+        return 0 if self.input_muted else self.input_volume
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,11 @@ class Measured:
 
 @dataclass
 class Stream:
-    """One open stream of a client."""
+    """One open stream of a client.
+
+    `apply(level, own)`: the engine takes over the volume of its program; `level`: it is the level that
+    has changed, `own`: by this stream's client.
+    """
 
     id: int
     number: int
@@ -93,16 +112,13 @@ class Stream:
     name: str
     pid: int
     uid: int
-    volume: int = VOL_MAX
+    program: Program
     type: str | None = None
     link: str | None = None
     xruns: int = 0
     measure: Callable[[], Measured | None] = lambda: None
-    setvol: Callable[[int], None] = lambda vol: None
-
-    @property
-    def program(self) -> str:
-        return policy.program(self.name)
+    apply: Callable[[bool, bool], None] = lambda level, own: None
+    move: Callable[[SubDevice], None] = lambda sub: None
 
 
 @dataclass
@@ -122,9 +138,12 @@ class Core:
     streams: dict[int, Stream] = field(default_factory=dict)
     xruns: Counter[Culprit] = field(default_factory=Counter)
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
-    _volumes: dict[str, OrderedDict[str, int]] = field(default_factory=dict)
     _links: dict[tuple[int, str], LinkGroup] = field(default_factory=dict)
     _last_id: int = 0
+
+    def __post_init__(self) -> None:
+        self.controls = Controls(self)
+        self.configured_default = self.subdevices["default"].device if self.subdevices else 0
 
     # ---- changes ----
 
@@ -136,7 +155,7 @@ class Core:
                 self._subscribers.setdefault(topic, {})[subscriber] = None
 
     def publish(self, topic: str, event: str, row: Callable[[], Row]) -> None:
-        """Tell the topic's subscribers of a change: "new", "change" or "gone"."""
+        """Tell the topic's subscribers of a change: "new", "change" or "gone"; of `events` its name."""
         subscribers = self._subscribers.get(topic)
         if subscribers:
             told = {**row(), "event": event}
@@ -148,13 +167,6 @@ class Core:
 
     def stream_changed(self, stream: Stream) -> None:
         self.publish("streams", "change", lambda: self.stream_row(stream))
-
-    def set_output(self, device: Device, vol: int) -> None:
-        """Set a device's software master."""
-        if device.volume != vol:
-            device.volume = vol
-            self.device_changed(device)
-            self.publish("controls", "change", lambda: self.output_row(device))
 
     # ---- streams ----
 
@@ -178,13 +190,13 @@ class Core:
     def add(self, stream: Stream) -> None:
         self.streams[stream.id] = stream
         self.publish("streams", "new", lambda: self.stream_row(stream))
-        self.publish("controls", "new", lambda: self.level_row(stream))
+        self.controls.opened(stream)
         self.device_changed(self.devices[stream.sub.device])
 
     def remove(self, stream: Stream) -> None:
         del self.streams[stream.id]
         self.publish("streams", "gone", lambda: self.stream_row(stream))
-        self.publish("controls", "gone", lambda: self.level_row(stream))
+        self.controls.closed(stream)
         self.device_changed(self.devices[stream.sub.device])
 
     def count_xrun(self, device: Device, stream: Stream | None, culprit: Culprit) -> None:
@@ -196,30 +208,11 @@ class Core:
             stream.xruns += 1
             self.stream_changed(stream)
 
-    # ---- volumes ----
-
-    def remembered(self, sub: SubDevice, name: str) -> int:
-        """The volume that this program had last on this sub-device; full if it had none."""
-        return self._volumes.get(sub.name, OrderedDict()).get(policy.program(name), VOL_MAX)
-
-    def set_volume(self, stream: Stream, vol: int) -> bool:
-        """Set a stream's volume and remember it for its program; whether it changed."""
-        known = self._volumes.setdefault(stream.sub.name, OrderedDict())
-        known[stream.program] = vol
-        known.move_to_end(stream.program)
-        if len(known) > PROGRAMS_MAX:
-            known.popitem(last=False)
-        if stream.volume == vol:
-            return False
-        stream.volume = vol
-        self.stream_changed(stream)
-        self.publish("controls", "change", lambda: self.level_row(stream))
-        return True
-
     # ---- rows ----
 
     @property
     def default_device(self) -> Device:
+        """The device that the sub-device `default` belongs to."""
         return self.devices[self.subdevices["default"].device]
 
     def device_row(self, device: Device) -> Row:
@@ -239,6 +232,9 @@ class Core:
             "rec_channels": fmt.rec,
             "default": device is self.default_device,
             "volume": device.volume,
+            "muted": device.muted,
+            "input_volume": device.input_volume,
+            "input_muted": device.input_muted,
             "subdevices": [self._sub_row(sub, device) for sub in subs],
             "xruns": device.xruns,
             "streams": sum(s.sub.device == device.number for s in self.streams.values()),
@@ -270,7 +266,8 @@ class Core:
             "rate": par.rate,
             "encoding": str(par.enc),
             "channels": par.pchan if Mode.PLAY in stream.mode else par.rchan,
-            "volume": stream.volume,
+            "volume": stream.program.level,
+            "muted": stream.program.muted,
             "position": now.position,
             "latency": now.latency,
             "xruns": stream.xruns,
@@ -291,9 +288,10 @@ class Core:
         assert par.enc is not None and par.rate is not None
         if Mode.PLAY in stream.mode:
             channels, span = par.pchan or 0, sub.play_channels
-            volumes: tuple[int, ...] = (stream.volume, sub.maxvol, device.volume)
+            volumes: tuple[int, ...] = (stream.program.volume, sub.maxvol, device.played)
         else:
-            channels, span, volumes = par.rchan or 0, sub.recorded(stream.mode), (VOL_MAX,)
+            channels, span = par.rchan or 0, sub.recorded(stream.mode)
+            volumes = () if Mode.MON in stream.mode else (device.recorded,)
         return policy.conversion(
             policy.Path(
                 enc=par.enc,
@@ -306,17 +304,3 @@ class Core:
                 playing=Mode.PLAY in stream.mode,
             )
         )
-
-    def level_row(self, stream: Stream) -> Row:
-        return _control(f"stream/{stream.id}.level", stream.sub.device, stream.volume)
-
-    def control_rows(self) -> list[Row]:
-        rows = [_control("output.level", device.number, device.volume) for device in self.devices]
-        return rows + [self.level_row(stream) for stream in self.streams.values()]
-
-    def output_row(self, device: Device) -> Row:
-        return _control("output.level", device.number, device.volume)
-
-
-def _control(name: str, device: int, value: int) -> Row:
-    return {"name": name, "device": device, "value": value, "max": VOL_MAX}

@@ -45,6 +45,12 @@ class OpenDevice:
         self.opened = False  # ever: a file goes on behind what it has
         self.groups: dict[int, int] = {}  # link group -> members
 
+    def apply(self) -> None:
+        """The engine takes over the volumes, where it is open."""
+        if self.handle is not None:
+            self.handle.setgain(policy.gain(self.row.played))
+            self.handle.setrecgain(policy.gain(self.row.recorded))
+
 
 class Devices:
     """All configured devices."""
@@ -53,6 +59,8 @@ class Devices:
         self.engine = engine
         self.core = core
         self.all = [OpenDevice(conf, row) for conf, row in zip(confs, core.devices, strict=True)]
+        for device in self.all:
+            device.row.apply = device.apply
         self.on_failed: Callable[[int, Fault], None] = lambda number, fault: None
         self._by_ident: dict[int, OpenDevice] = {}
         self._idents = itertools.count(1)
@@ -84,13 +92,6 @@ class Devices:
         """The clock that streams of this device are fitted to."""
         fmt = self.all[number].row.format
         return DeviceClock(fmt.rate, fmt.round, fmt.bufsz)
-
-    def set_volume(self, number: int, vol: int) -> None:
-        """The software master, 0..127."""
-        device = self.all[number]
-        if device.handle is not None:
-            device.handle.setgain(policy.gain(vol))
-        self.core.set_output(device.row, vol)
 
     def join_group(self, number: int, group: int, members: int) -> None:
         """Change the number of streams that a link group has by `members`."""
@@ -197,7 +198,7 @@ class Devices:
         device.handle = handle
         device.opened = True
         self._by_ident[ident] = device
-        handle.setgain(policy.gain(row.volume))
+        device.apply()
         self._log.info(
             "device.open",
             device=row.number,

@@ -12,9 +12,10 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audiod_protocol.errors import Breach, Code, Fault, breach_fault
+from audiod_protocol.errors import Breach, Code, Fault, FaultError, breach_fault
 
 from audiod import engine as eng
 from audiod import log, policy, realtime
@@ -59,7 +60,8 @@ class Dispatch:
         self.sessions: dict[int, Session] = {}
         self.sockets: list[str] = []
         self.ending = False
-        self._queries = Queries(self.core, self.devices, unit=config.unit, facts=self._facts)
+        self.core.controls.move_default = self._move_default
+        self._queries = Queries(self.core, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
         self._runs = itertools.count(1)
         self._idents = itertools.count(1)
@@ -227,6 +229,23 @@ class Dispatch:
             for stream in list(session.streams.values()):
                 if stream.row.sub.device == number and stream.run is None:
                     stream.die(fault)
+
+    def _move_default(self, number: int) -> None:
+        """Move the sub-device `default` to another device, with its streams.  Raises FaultError(ENODEV)."""
+        sub = replace(self.core.subdevices["default"], device=number)
+        self.devices.hold(number)  # a device that cannot be opened is refused before anything has moved
+        self.core.subdevices[sub.name] = sub
+        for stream in list(self.core.streams.values()):
+            if stream.sub.name == sub.name:
+                try:
+                    stream.move(sub)
+                except FaultError as error:
+                    if error.fault.code is Code.EPIPE:
+                        continue  # it is dead
+                    self._log.warning("stream.stays", stream=stream.id, reason=error.fault.message)
+        self.devices.drop(number)
+        self._log.info("default.move", device=number, name=self.core.devices[number].name)
+        self.core.controls.default_moved()
 
     # ---- the end ----
 

@@ -1,35 +1,37 @@
 """Queries: the requests about the server as a whole, and its controls.
 
-`devices streams status controls control.set`: rows made of the core, numbers
-read when asked for.  Holds nothing of its own.  Control thread.
+`devices streams status controls control.set stream.move export`: rows made of
+the core, numbers read when asked for.  Holds nothing of its own.  Control thread.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.limits import PROTOCOL_VERSION, ROWS_MAX
-from audiod_protocol.validate import ControlSetArgs, StatusArgs, StreamsArgs
+from audiod_protocol.validate import (
+    ControlsArgs,
+    ControlSetArgs,
+    ExportArgs,
+    MoveArgs,
+    StatusArgs,
+    StreamsArgs,
+)
 
-from audiod import __version__
-from audiod.core import Core, Device, Row
-from audiod.devices import Devices
+from audiod import __version__, policy
+from audiod.core import Core, Row
 from audiod.policy import Culprit
-
-_STREAM_LEVEL = re.compile(r"stream/([0-9]{1,10})\.level")
 
 
 class Queries:
     """Answers of the server; `facts` gives what only the server knows, for `status`."""
 
-    def __init__(self, known: Core, devices: Devices, *, unit: int, facts: Callable[[], Row]) -> None:
+    def __init__(self, known: Core, *, unit: int, facts: Callable[[], Row]) -> None:
         self.hello: Row = {"server": f"audiod {__version__}", "unit": unit}
         self._core = known
-        self._devices = devices
         self._facts = facts
         self._methods: dict[str, Callable[[Any], Row]] = {
             "devices": self._list_devices,
@@ -37,6 +39,8 @@ class Queries:
             "status": self._status,
             "controls": self._list_controls,
             "control.set": self._set_control,
+            "stream.move": self._move,
+            "export": self._export,
         }
 
     def answer(self, method: str, args: Any) -> Row:
@@ -77,36 +81,26 @@ class Queries:
             **self._facts(),
         }
 
-    def _list_controls(self, args: Any) -> Row:
-        return {"version": PROTOCOL_VERSION, "controls": self._core.control_rows()}
+    def _list_controls(self, args: ControlsArgs) -> Row:
+        """Of at most ROWS_MAX devices, programs and streams; `next`: ask again with it as `after`, or nil."""
+        rows, following = self._core.controls.page(args.after)
+        return {"version": PROTOCOL_VERSION, "controls": rows, "next": following}
 
     def _set_control(self, args: ControlSetArgs) -> Row:
-        if args.name == "output.level":
-            self._devices.set_volume(self._device(args.device).number, args.value)
-        elif match := _STREAM_LEVEL.fullmatch(args.name):
-            stream = self._core.streams.get(int(match[1]))
-            if stream is None:
-                raise FaultError(
-                    Fault(
-                        Code.ENOENT,
-                        f"there is no control {args.name!r}: no such stream",
-                        "`streams` lists their ids",
-                    )
-                )
-            stream.setvol(args.value)
-        else:
-            raise FaultError(
-                Fault(Code.ENOENT, f"there is no control {args.name!r}", "output.level or stream/ID.level")
-            )
+        self._core.controls.set(args.name, args.value, args.device, args.subdevice)
         return {"name": args.name, "value": args.value}
 
-    def _device(self, number: int | None) -> Device:
-        if number is None:
-            return self._core.default_device
-        if number >= len(self._core.devices):
-            raise FaultError(
-                Fault(
-                    Code.ENODEV, f"there is no device {number}", f"there are 0..{len(self._core.devices) - 1}"
-                )
-            )
-        return self._core.devices[number]
+    def _move(self, args: MoveArgs) -> Row:
+        stream = self._core.streams.get(args.id)
+        if stream is None:
+            raise FaultError(Fault(Code.ENOENT, f"there is no stream {args.id}", "`streams` lists their ids"))
+        sub = policy.resolve(args.device, self._core.subdevices)
+        if sub != stream.sub:
+            stream.move(sub)
+        return {"id": stream.id, "device": sub.device, "subdevice": sub.name}
+
+    def _export(self, args: ExportArgs) -> Row:
+        if args.what != "state":
+            raise FaultError(Fault(Code.ENOTSUP, f"export of {args.what} is not there yet", "export state"))
+        content = self._core.controls.saved().to_wire()
+        return {"version": PROTOCOL_VERSION, "what": args.what, "content": content}

@@ -201,7 +201,7 @@ class Session:
             name=name,
             pid=self._pid,
             uid=self.peer.uid,
-            volume=self._core.remembered(sub, name),
+            program=self._core.controls.programs.get(sub.name, policy.program(name)),
             type=args.type,
             link=args.link,
         )

@@ -17,28 +17,22 @@ from typing import TYPE_CHECKING, Protocol
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.events import Request
 from audiod_protocol.framing import pack_error, pack_notification, pack_response
+from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.negotiation import resolve
-from audiod_protocol.params import Mode, Par
+from audiod_protocol.params import Par
 from audiod_protocol.states import Act, State, advance
 
 from audiod import core, log
 from audiod.core import Core
-from audiod.devices import Devices, gone, to_engine
-from audiod.engine import EndReason, EngineError, StreamFlag, StreamPar, StreamState
-from audiod.subdevice import SubDevice, SubMode
+from audiod.devices import Devices, gone
+from audiod.engine import EndReason, EngineError, StreamPar
+from audiod.streampar import measured, stream_par
+from audiod.subdevice import SubDevice
 
 if TYPE_CHECKING:
     from audiod import engine
 
 WAITING_MAX = 64  # requests that wait for one stream's release; a client that waits for answers has one
-
-_STATES = {
-    StreamState.INIT: "priming",
-    StreamState.PRIMING: "priming",
-    StreamState.RUNNING: "running",
-    StreamState.DRAINING: "draining",
-    StreamState.ENDED: "ready",
-}
 
 
 class Runs(Protocol):
@@ -80,6 +74,7 @@ class ClientStream:
         self._removed = removed
         self._run: engine.Stream | None = None
         self._plays = False
+        self._forced = False  # its volume in this run was set by others than its client, too
         self._group = 0
         self._holds = True
         self._left: int | None = None  # device that it moves away from, held until the engine has done so
@@ -87,7 +82,8 @@ class ClientStream:
         self._waiting: deque[Request] = deque()
         self._log = log.get(stream=row.id)
         row.measure = self._measure
-        row.setvol = self.setvol_by_other
+        row.apply = self._apply
+        row.move = self.move
         if row.link is not None:
             self._group = known.join_link(row.uid, row.link)
             devices.join_group(row.sub.device, self._group, 1)
@@ -141,18 +137,30 @@ class ClientStream:
         self._allow(Act.GETCAP)
 
     def setvol(self, vol: int) -> None:
-        """The client's own.  What plays is fed by the pump, which has applied this already, in its order."""
+        """The client's own."""
         self._allow(Act.SETVOL)
-        if self._run is not None and not self._plays:
-            self._run.setvol(vol)
-        self._core.set_volume(self.row, vol)
+        program = self.row.program
+        if program.level == vol:
+            self._apply(True, True)  # the pump has set it, though it was muted, or others had set it before
+        self._core.controls.set_level(program, vol, by=self.row)
 
-    def setvol_by_other(self, vol: int) -> None:
-        """Another client's: ours is told."""
-        if self._run is not None:
-            self._run.setvol(vol)
-        if self._core.set_volume(self.row, vol) and self.started:
-            self.conn.tell(self.number, pack_notification("onvol", [self.number, vol]))
+    def _apply(self, level: bool, own: bool) -> None:
+        """The volume of its program is another; the client is told of a level that others have set.
+
+        What plays is fed by the pump, which has applied the client's own already, in the order of its
+        messages.  Once others had a say, too, the last that we take is what holds.
+        """
+        program = self.row.program
+        self._forced |= not own or program.muted
+        if self._run is not None and (self._forced or not self._plays):
+            self._run.setvol(program.volume)
+        if level and not own:
+            self._tell_level()
+
+    def _tell_level(self) -> None:
+        if self.started:
+            note = pack_notification("onvol", [self.number, self.row.program.level])
+            self.conn.tell(self.number, note)
 
     def start(self, request: int) -> None:
         """Start; the pump answers, then lets credit, onmove and data flow."""
@@ -176,9 +184,10 @@ class ClientStream:
             ) from error
         self._run = run
         self._plays = False
+        self._forced = self.row.program.muted
         self.state = state
-        if self.row.volume != 127:
-            self.conn.send(pack_notification("onvol", [self.number, self.row.volume]))
+        if self.row.program.level != VOL_MAX:
+            self.conn.send(pack_notification("onvol", [self.number, self.row.program.level]))
         self._log.info("stream.start", conversion=self._core.conversion(self.row))
         self._core.stream_changed(self.row)
 
@@ -235,8 +244,13 @@ class ClientStream:
                     )
                 ) from error
             self._left = old.device
+        if self._core.controls.moved(row):
+            self._tell_level()
+        self._apply(False, False)
         self._log.info("stream.move", device=sub.device, subdevice=sub.name)
         self._core.stream_changed(row)
+        for number in {old.device, sub.device}:
+            self._core.device_changed(self._core.devices[number])
 
     def _fit(self) -> None:
         """Parameters as the device that it is on now gives them."""
@@ -368,60 +382,12 @@ class ClientStream:
         self._devices.drop(self.row.sub.device)
 
     def _stream_par(self) -> StreamPar:
-        row, par = self.row, self.row.par
-        enc, rate, appbufsz, xrun = par.enc, par.rate, par.appbufsz, par.xrun
-        assert enc is not None and rate is not None and appbufsz is not None and xrun is not None
-        sub = row.sub
-        device = self._core.devices[sub.device]
-        return StreamPar(
-            enc=to_engine(enc),
-            flags=flags(
-                row.mode, sub.mode, play=device.format.play, rec=device.format.rec, autovol=device.autovol
-            ),
-            rate=rate,
-            pchan=par.pchan or 0,
-            rchan=par.rchan or 0,
-            appbufsz=appbufsz,
-            xrun=xrun.number,
-            pmin=sub.pmin,
-            pmax=sub.pmax,
-            rmin=sub.rmin,
-            rmax=sub.rmax,
-            join=sub.join,
-            vol=row.volume,
-            maxvol=sub.maxvol,
-            group=self._group,
-            group_n=self._devices.members(sub.device, self._group) if self._group else 0,
-        )
+        number = self.row.sub.device
+        members = self._devices.members(number, self._group) if self._group else 0
+        return stream_par(self.row, self._core.devices[number], group=self._group, members=members)
 
     def _measure(self) -> core.Measured | None:
         if self._run is None or self.state in (State.READY, State.DEAD):
             return None
-        stats = self._run.stats()
-        if Mode.PLAY in self.row.mode:
-            latency = stats.written - max(stats.position, 0) + stats.delay
-        else:
-            latency = stats.captured - stats.read + stats.delay
-        state = _STATES[stats.state]
-        if self.state in (State.DRAINING, State.CLOSING):
-            state = "draining"
-        return core.Measured(state, max(stats.position, 0), max(latency, 0), stats.xruns)
-
-
-def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -> StreamFlag:
-    """The engine's flags of a stream: a direction that is not offered exists, but is silent."""
-    out = StreamFlag(0)
-    if Mode.PLAY in mode:
-        out |= StreamFlag.PLAY
-        if SubMode.PLAY not in offered or not play:
-            out |= StreamFlag.NOPLAY
-    if Mode.MON in mode:
-        out |= StreamFlag.MON if play else StreamFlag.REC | StreamFlag.NOREC
-    elif Mode.REC in mode:
-        if SubMode.MON in offered and play:
-            out |= StreamFlag.MON
-        if SubMode.REC in offered and rec:
-            out |= StreamFlag.REC
-        if not out & (StreamFlag.REC | StreamFlag.MON):
-            out |= StreamFlag.REC | StreamFlag.NOREC
-    return out | StreamFlag.AUTOVOL if autovol else out
+        draining = self.state in (State.DRAINING, State.CLOSING)
+        return measured(self._run.stats(), self.row.mode, draining=draining)

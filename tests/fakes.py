@@ -10,6 +10,7 @@ applies setvol and forwards the rest, as pump.c does.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from audiod.engine import (
     Event,
     Message,
     StreamEnded,
+    StreamMoved,
     StreamPar,
     StreamReleased,
     StreamState,
@@ -104,7 +106,7 @@ class FakeDevice:
         self.par: DevicePar = conf.par
         self.closed = False
         self.running = False
-        self.gain = 1.0
+        self.gain = self.recgain = 1.0
         self.groups: dict[int, int] = {}
         self.started: list[FakeStream] = []
 
@@ -115,6 +117,9 @@ class FakeDevice:
 
     def setgain(self, gain: float) -> None:
         self.gain = gain
+
+    def setrecgain(self, gain: float) -> None:
+        self.recgain = gain
 
     def setgroup(self, group: int, nmembers: int) -> None:
         self.groups[group] = nmembers
@@ -177,6 +182,14 @@ class FakeStream:
     def setvol(self, vol: int) -> None:
         assert not self.freed
         self.vol = vol
+
+    def move(self, device: FakeDevice, par: StreamPar) -> None:
+        if par.appbufsz < device.par.round:
+            raise EngineError(errno.EINVAL, "moving a stream: Invalid argument")
+        self.left, self.device, self.par = self.device, device, par
+        self.left.started.remove(self)
+        device.started.append(self)
+        self.device.engine.post(StreamMoved(self.id))
 
     def stop(self, *, drain: bool = True) -> None:
         assert not drain, "the daemon cuts short, it does not drain by this"

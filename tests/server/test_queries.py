@@ -11,7 +11,6 @@ import pytest
 from house import LIMITS, Client, House
 
 from audiod import policy, realtime
-from audiod.core import PROGRAMS_MAX
 from audiod.engine import EngineError, ThreadInfo, ThreadStarted, Xrun, XrunKind
 
 
@@ -34,6 +33,9 @@ def test_devices(house: House, client: Client) -> None:
         "rec_channels": 2,
         "default": True,
         "volume": 127,
+        "muted": False,
+        "input_volume": 127,
+        "input_muted": False,
         "subdevices": [
             {
                 "name": name,
@@ -82,49 +84,6 @@ def test_streams_come_in_pages(client: Client) -> None:
     assert ids == sorted(set(ids))
 
 
-# ---- controls ----
-
-
-def test_controls(house: House, client: Client) -> None:
-    client.open()
-    ident = client.call("streams")["streams"][0]["id"]
-    assert client.call("controls")["controls"] == [
-        {"name": "output.level", "device": 0, "value": 127, "max": 127},
-        {"name": f"stream/{ident}.level", "device": 0, "value": 127, "max": 127},
-    ]
-    client.call("control.set", name="output.level", value=109)
-    assert house.device.gain == 0.5
-    assert device_row(client)["volume"] == 109
-    assert client.call("controls")["controls"][0]["value"] == 109
-
-
-def test_the_master_outlives_the_opening(house: House, client: Client) -> None:
-    client.call("control.set", name="output.level", value=0)
-    client.open()
-    assert house.device.gain == 0.0
-
-
-def test_control_of_another_device() -> None:
-    house = House("-f null -f loopback")
-    client = house.connect()
-    client.call("control.set", name="output.level", value=1, device=1)
-    assert [r["value"] for r in client.call("controls")["controls"]] == [127, 1]
-    house.close()
-
-
-def test_volumes_are_not_remembered_without_bound(house: House) -> None:
-    names = ["".join((chr(97 + n // 26), chr(97 + n % 26))) for n in range(PROGRAMS_MAX + 1)]
-    for name in names:
-        program = house.connect(name=name)
-        program.call("setvol", stream=program.open(), vol=5)
-        program.vanish()
-    sub = house.dispatch.core.subdevices["default"]
-    assert house.dispatch.core.remembered(sub, names[0]) == 127  # the oldest is forgotten
-    assert house.dispatch.core.remembered(sub, names[1]) == 5
-    assert house.dispatch.core.remembered(sub, names[-1]) == 5
-    assert house.dispatch.core.remembered(house.dispatch.core.subdevices["0"], names[-1]) == 127
-
-
 # ---- changes ----
 
 
@@ -135,14 +94,19 @@ def test_subscribers_hear_of_changes(house: House, client: Client) -> None:
     client.call("setvol", stream=number, vol=3)
     client.call("close", stream=number)
     heard = [(topic, row["event"], row.get("name")) for topic, row in other.told("changed")]
-    level = "stream/1.level"
+    app, level, mute = "app/test.level", "stream/1.level", "stream/1.mute"
     assert heard == [
         ("streams", "new", "test"),
+        ("controls", "new", app),
+        ("controls", "new", "app/test.mute"),
         ("controls", "new", level),
+        ("controls", "new", mute),
+        ("controls", "change", app),
         ("streams", "change", "test"),
         ("controls", "change", level),
         ("streams", "gone", "test"),
         ("controls", "gone", level),
+        ("controls", "gone", mute),  # the program is remembered
     ]
     assert client.told("changed") == []
 

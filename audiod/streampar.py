@@ -1,0 +1,76 @@
+"""StreamPar: what the engine is told of a stream, and what it tells of one, in the core's words.
+
+Pure; the control thread calls it when a stream starts, moves or is looked at.
+"""
+
+from __future__ import annotations
+
+from audiod_protocol.params import Mode
+
+from audiod.core import Device, Measured, Stream
+from audiod.devices import to_engine
+from audiod.engine import StreamFlag, StreamPar, StreamState, StreamStats
+from audiod.subdevice import SubMode
+
+_STATES = {
+    StreamState.INIT: "priming",
+    StreamState.PRIMING: "priming",
+    StreamState.RUNNING: "running",
+    StreamState.DRAINING: "draining",
+    StreamState.ENDED: "ready",
+}
+
+
+def stream_par(row: Stream, device: Device, *, group: int, members: int) -> StreamPar:
+    """Of a stream on the device of its sub-device; `group` 0: it is in no link group."""
+    sub, par = row.sub, row.par
+    enc, rate, appbufsz, xrun = par.enc, par.rate, par.appbufsz, par.xrun
+    assert enc is not None and rate is not None and appbufsz is not None and xrun is not None
+    fmt = device.format
+    return StreamPar(
+        enc=to_engine(enc),
+        flags=flags(row.mode, sub.mode, play=fmt.play, rec=fmt.rec, autovol=device.autovol),
+        rate=rate,
+        pchan=par.pchan or 0,
+        rchan=par.rchan or 0,
+        appbufsz=appbufsz,
+        xrun=xrun.number,
+        pmin=sub.pmin,
+        pmax=sub.pmax,
+        rmin=sub.rmin,
+        rmax=sub.rmax,
+        join=sub.join,
+        vol=row.program.volume,
+        maxvol=sub.maxvol,
+        group=group,
+        group_n=members,
+    )
+
+
+def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -> StreamFlag:
+    """The engine's flags of a stream: a direction that is not offered exists, but is silent."""
+    out = StreamFlag(0)
+    if Mode.PLAY in mode:
+        out |= StreamFlag.PLAY
+        if SubMode.PLAY not in offered or not play:
+            out |= StreamFlag.NOPLAY
+    if Mode.MON in mode:
+        out |= StreamFlag.MON if play else StreamFlag.REC | StreamFlag.NOREC
+    elif Mode.REC in mode:
+        if SubMode.MON in offered and play:
+            out |= StreamFlag.MON
+        if SubMode.REC in offered and rec:
+            out |= StreamFlag.REC
+        if not out & (StreamFlag.REC | StreamFlag.MON):
+            out |= StreamFlag.REC | StreamFlag.NOREC
+    return out | StreamFlag.AUTOVOL if autovol else out
+
+
+def measured(stats: StreamStats, mode: Mode, *, draining: bool) -> Measured:
+    """The engine's numbers of a started stream; `draining`: its client has said so already."""
+    if Mode.PLAY in mode:
+        latency = stats.written - max(stats.position, 0) + stats.delay
+    else:
+        latency = stats.captured - stats.read + stats.delay
+    state = "draining" if draining else _STATES[stats.state]
+    return Measured(state, max(stats.position, 0), max(latency, 0), stats.xruns)
