@@ -171,6 +171,10 @@ class Devices:
             append=device.opened,
             dither=conf.dither,
             stall_ms=max(1, round(conf.stall * 1000)),
+            ppm=conf.spec.ppm or 0,
+            jitter_ns=round((conf.spec.jitter or 0) * 1e6),
+            xrun_every_ns=round((conf.spec.xrun_every or 0) * 1e9),
+            unplug_after_ns=round((conf.spec.unplug_after or 0) * 1e9),
             par=DevicePar(
                 enc=to_engine(fmt.enc),
                 rate=fmt.rate,

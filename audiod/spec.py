@@ -23,17 +23,20 @@ from audiod.errors import SpecError
 ROUND_MAX = 32767  # frames; sndiod's -z
 BUFSZ_MAX = 192000  # frames; sndiod's -b
 STALL_MAX = 3600.0  # seconds
+PPM_MAX = 10000  # parts per million: one per cent
+JITTER_MAX = 1000.0  # milliseconds
+RUNNING_MAX = 86400.0  # seconds
 
 DRIVERS = ("null", "file", "loopback", "manual")
 _LATER = ("alsa", "oss", "rsnd")
-_COMMON = ("rate", "play", "rec", "enc", "round", "bufsz", "dither")
+_SIMULATED = ("ppm", "jitter", "xrun_every", "unplug_after")  # docs/simulated-devices.md
+_COMMON = ("rate", "play", "rec", "enc", "round", "bufsz", "dither", *_SIMULATED)
 _KEYS: dict[str, tuple[str, ...]] = {
     "null": _COMMON,
     "file": (*_COMMON, "clock", "stall"),
     "loopback": _COMMON,
     "manual": _COMMON,
 }
-_KEYS_LATER = ("ppm", "jitter", "xrun_every", "unplug_after")
 _SAFE = "/:.,_-+@~"
 
 
@@ -43,7 +46,10 @@ class DeviceSpec:
 
     `rate` in Hz, `play` and `rec` in channels (0: without that direction),
     `round` and `bufsz` in frames, `stall` in seconds.  `rec_path` is the file
-    that driver `file` records from.
+    that driver `file` records from.  What a device simulates: a clock that is
+    `ppm` parts per million too fast and tells of its blocks up to `jitter` ms
+    late, an xrun after every `xrun_every` and its end after `unplug_after`
+    seconds of running.
     """
 
     driver: str
@@ -58,6 +64,10 @@ class DeviceSpec:
     dither: bool | None = None
     free_clock: bool | None = None
     stall: float | None = None
+    ppm: int | None = None
+    jitter: float | None = None
+    xrun_every: float | None = None
+    unplug_after: float | None = None
 
     def __str__(self) -> str:
         text = self.driver
@@ -104,8 +114,6 @@ def _read_key(found: dict[str, Any], driver: str, item: str, text: str) -> None:
     key, equals, raw = item.partition("=")
     keys = _KEYS[driver]
     if key not in keys:
-        if key in _KEYS_LATER:
-            raise SpecError(f"{text}: key {key} is not there yet", hint=_list(driver))
         owners = [d for d in DRIVERS if key in _KEYS[d]]
         if owners:
             raise SpecError(f"{text}: key {key} belongs to driver {', '.join(owners)}", hint=_list(driver))
@@ -169,7 +177,7 @@ def _is_number(value: str) -> bool:
 
 def _number(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not _is_number(value) or len(value) > 9:
+        if not _is_number(value[least < 0 and value[:1] in "+-" :]) or len(value) > 9:
             raise ValueError("not a number")
         number = int(value)
         if not least <= number <= most:
@@ -194,13 +202,16 @@ def _path(value: str) -> str:
     return value
 
 
-def _seconds(value: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
-        raise ValueError("not a number of seconds")
-    seconds = float(value)
-    if not 0 < seconds <= STALL_MAX:
-        raise ValueError(f"not within 0..{STALL_MAX:g}")
-    return seconds
+def _time(unit: str, most: float, *, zero: bool = False) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
+            raise ValueError(f"not a number of {unit}")
+        time = float(value)
+        if not 0 <= time <= most or (time == 0 and not zero):
+            raise ValueError(f"not within 0..{most:g}" if zero else f"not within 0..{most:g}, without 0")
+        return time
+
+    return read
 
 
 def _shown(field: str, value: Any) -> tuple[str, str]:
@@ -211,7 +222,7 @@ def _shown(field: str, value: Any) -> tuple[str, str]:
         return "clock", "free" if value else "real"
     if field == "dither":
         return "dither", "auto" if value else "off"
-    if field == "stall":
+    if isinstance(value, float):
         return field, f"{value:.6f}".rstrip("0").rstrip(".")
     return field, str(value)
 
@@ -226,7 +237,11 @@ _READ: dict[str, tuple[str, Callable[[str], Any]]] = {
     "bufsz": ("bufsz", _number(2, BUFSZ_MAX)),
     "dither": ("dither", _choice(auto=True, off=False)),
     "clock": ("free_clock", _choice(real=False, free=True)),
-    "stall": ("stall", _seconds),
+    "stall": ("stall", _time("seconds", STALL_MAX)),
+    "ppm": ("ppm", _number(-PPM_MAX, PPM_MAX)),
+    "jitter": ("jitter", _time("milliseconds", JITTER_MAX, zero=True)),
+    "xrun_every": ("xrun_every", _time("seconds", RUNNING_MAX)),
+    "unplug_after": ("unplug_after", _time("seconds", RUNNING_MAX)),
 }
 _MEANING = {
     "rate": f"the rate in Hz, {RATE_MIN}..{RATE_MAX}",
@@ -238,4 +253,8 @@ _MEANING = {
     "dither": "auto or off",
     "clock": "real or free",
     "stall": "seconds that clock=free waits for one stream",
+    "ppm": f"how much too fast the clock runs, -{PPM_MAX}..{PPM_MAX} parts per million",
+    "jitter": f"milliseconds that a block may be late, 0..{JITTER_MAX:g}, such as 2.5",
+    "xrun_every": f"seconds of running between xruns, up to {RUNNING_MAX:g} and at least a block",
+    "unplug_after": f"seconds of running until it is unplugged, up to {RUNNING_MAX:g} and at least a block",
 }

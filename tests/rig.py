@@ -73,12 +73,13 @@ class Rig:
         pchan: int = 2,
         rchan: int = 2,
         dither: bool = False,
+        **sim: int,
     ) -> None:
         self.path = path / "played.raw"
         self.engine = Engine()
         par = DevicePar(enc, rate, round, bufsz, pchan, rchan)
         self.device: Device = self.engine.device_open(
-            0, DeviceConf("manual", par, arg=str(self.path) if pchan else "", dither=dither)
+            0, DeviceConf("manual", par, arg=str(self.path) if pchan else "", dither=dither, **sim)
         )
         self.sources: list[Source] = []
         self.seen: list[Event] = []

@@ -160,7 +160,12 @@ class DevicePar:
 
 @dataclass(frozen=True)
 class DeviceConf:
-    """One device to open: driver, its argument and the keys that the engine knows."""
+    """One device to open: driver, its argument and the keys that the engine knows.
+
+    The last four simulate a bad device: clock error in parts per million, a real
+    clock's blocks told of up to `jitter_ns` late, the driver dry after each
+    `xrun_every_ns` of running, gone after `unplug_after_ns` of it (0: not).
+    """
 
     driver: str
     par: DevicePar
@@ -170,6 +175,10 @@ class DeviceConf:
     append: bool = False
     dither: bool = True
     stall_ms: int = 5000
+    ppm: int = 0
+    jitter_ns: int = 0
+    xrun_every_ns: int = 0
+    unplug_after_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -483,6 +492,8 @@ class Device:
         c.rec = keep[2] if conf.rec is not None else ffi.NULL
         c.free_clock, c.append = conf.free_clock, conf.append
         c.dither, c.stall_ms = conf.dither, conf.stall_ms
+        c.ppm, c.jitter_ns = conf.ppm, conf.jitter_ns
+        c.xrun_every_ns, c.unplug_after_ns = conf.xrun_every_ns, conf.unplug_after_ns
         c.par = _device_par(conf.par)
         out, err = ffi.new("device **"), ffi.new("char[]", _ERRSZ)
         rc = lib.device_open(engine, ident, c, out, err, _ERRSZ)

@@ -24,10 +24,10 @@ static int
 time_fit(const struct sim *s, const char *name, const char *key, int64_t ns, char *err, size_t errsz)
 {
 	if (ns < 0 || ns > SIM_TIME_MAX)
-		return drv_fail(EINVAL, err, errsz, "%s: %s=%.9g is not in 0..%lld seconds", name, key,
+		return drv_fail(EINVAL, err, errsz, "%s: %s=%.12g is not in 0..%lld seconds", name, key,
 		    (double)ns / NSEC, SIM_TIME_MAX / NSEC);
 	if (ns > 0 && blocks(s, 1, ns) == 0)
-		return drv_fail(EINVAL, err, errsz, "%s: %s=%.9g seconds are less than one block of %u frames",
+		return drv_fail(EINVAL, err, errsz, "%s: %s=%.12g seconds are less than one block of %u frames",
 		    name, key, (double)ns / NSEC, s->round);
 	return 0;
 }
@@ -45,7 +45,7 @@ sim_open(struct sim *s, const char *name, const struct drv_conf *conf, const str
 		return drv_fail(EINVAL, err, errsz, "%s: ppm=%d is not in %d..%d", name, conf->ppm,
 		    -SIM_PPM_MAX, SIM_PPM_MAX);
 	if (conf->jitter_ns < 0 || conf->jitter_ns > SIM_JITTER_MAX)
-		return drv_fail(EINVAL, err, errsz, "%s: jitter=%.9g is not in 0..%lld milliseconds", name,
+		return drv_fail(EINVAL, err, errsz, "%s: jitter=%.12g is not in 0..%lld milliseconds", name,
 		    (double)conf->jitter_ns / 1e6, SIM_JITTER_MAX / 1000000);
 	rc = time_fit(s, name, "xrun_every", conf->xrun_every_ns, err, errsz);
 	if (rc == 0)

@@ -98,6 +98,9 @@ struct setup {			/* one way of opening one driver */
 	int free_clock;
 	unsigned pchan, rchan;	/* asked for */
 	int echo;		/* 1: records what it plays */
+	int ppm;		/* simulated: the clock's error */
+	int64_t jitter_ns;	/* simulated */
+	unsigned xrun;		/* simulated: blocks between xruns */
 };
 
 static const struct setup setups[] = {
@@ -118,6 +121,11 @@ static const struct setup setups[] = {
 	{ .driver = "file", .pchan = 1, .file = "p.raw", .free_clock = 1 },
 	{ .driver = "file", .pchan = 2, .file = "q.raw", .rec = "in.raw", .rchan = 2 },
 	{ .driver = "file", .rchan = 3, .rec = "in.raw", .free_clock = 1 },
+	{ .driver = "null", .pchan = 2, .rchan = 2, .ppm = 10000, .jitter_ns = 300000, .xrun = 100 },
+	{ .driver = "loopback", .pchan = 2, .rchan = 2, .echo = 1, .ppm = -10000, .jitter_ns = 2000000, .xrun = 100 },
+	{ .driver = "manual", .pchan = 2, .rchan = 2, .echo = 1, .ppm = 500, .jitter_ns = 1000000, .xrun = 100 },
+	{ .driver = "file", .pchan = 2, .file = "p.wav", .ppm = 77, .jitter_ns = 100000, .xrun = 100 },
+	{ .driver = "file", .pchan = 5, .file = "p.au", .free_clock = 1, .ppm = 77, .jitter_ns = 100000, .xrun = 100 },
 };
 
 #define NSETUPS	(sizeof(setups) / sizeof(setups[0]))
@@ -159,6 +167,10 @@ try_open(const struct setup *s, struct drv_par *par, void **drv, char *err, size
 		conf.rec = rec;
 	}
 	conf.free_clock = s->free_clock;
+	conf.ppm = s->ppm;
+	conf.jitter_ns = s->jitter_ns;
+	if (par->rate >= 4000 && par->round <= 65536)
+		conf.xrun_every_ns = ((int64_t)s->xrun * par->round * 1000000000 + par->rate - 1) / par->rate;
 	return drv_find(s->driver)->open(drv, &conf, par, err, errsz);
 }
 
@@ -261,12 +273,13 @@ now_ns(void)
 
 /*
  * One run of nblocks from start, without stop: every block is read and written,
- * every fifth as NULL.  0, or -EPIPE if the clock ran dry on the way.
+ * every fifth as NULL.  0, or -EPIPE if the clock ran dry on the way, by itself or as it was told to.
  */
 static int
 run(struct dut *t, unsigned run, unsigned nblocks)
 {
 	unsigned ahead = t->par.bufsz / t->par.round, k = 0;
+	uint64_t hz = (uint64_t)t->par.rate * (uint64_t)(1000000 + t->setup->ppm);	/* millionths */
 	int64_t due = 0, first = 0, last = 0, expect, before, after;
 	uint8_t *played = malloc(t->pblock + 1), *want = malloc(t->rblock + 1);
 	int i, n;
@@ -278,7 +291,7 @@ run(struct dut *t, unsigned run, unsigned nblocks)
 	after = now_ns();
 	while (k < nblocks) {
 		n = dut_wait(t, &due);
-		if (n == -EPIPE && t->par.clock == DRV_CLOCK_REAL)
+		if (n == -EPIPE && (t->par.clock == DRV_CLOCK_REAL || t->setup->xrun > 0))
 			break;
 		CHECK(n > 0);
 		CHECK(t->par.clock == DRV_CLOCK_FREE || n <= (int)ahead);
@@ -287,11 +300,11 @@ run(struct dut *t, unsigned run, unsigned nblocks)
 		if (t->par.clock == DRV_CLOCK_REAL) {
 			if (k == 0) {	/* due one duration after the start */
 				first = due;
-				expect = (int64_t)(1000000000ull * t->par.round / t->par.rate);
+				expect = (int64_t)(1000000000000000ull * t->par.round / hz);
 				CHECK(due >= before + expect && due <= after + expect + 1);
 			}
 			/* block k is due k durations after the first, to the nanosecond */
-			expect = first + (int64_t)(1000000000ull * t->par.round * k / t->par.rate);
+			expect = first + (int64_t)(1000000000000000ull * t->par.round * k / hz);
 			CHECK(due >= expect - 1 && due <= expect + 1);
 		}
 		for (i = 0; i < n; i++, k++) {

@@ -33,6 +33,10 @@ from audiod.spec import BUFSZ_MAX, ROUND_MAX, DeviceSpec, parse
             "file:o.wav?enc=s24le3&stall=0.5&dither=off&clock=real",
             DeviceSpec("file", "o.wav", enc=Enc.parse("s24le3"), stall=0.5, dither=False, free_clock=False),
         ),
+        ("null?ppm=-10000&jitter=0", DeviceSpec("null", ppm=-10000, jitter=0.0)),
+        ("manual?ppm=+300&jitter=2.5", DeviceSpec("manual", ppm=300, jitter=2.5)),
+        ("loopback?xrun_every=0.25", DeviceSpec("loopback", xrun_every=0.25)),
+        ("file:o.wav?unplug_after=86400", DeviceSpec("file", "o.wav", unplug_after=86400.0)),
     ],
 )
 def test_examples(text: str, spec: DeviceSpec) -> None:
@@ -54,7 +58,6 @@ def test_examples(text: str, spec: DeviceSpec) -> None:
         ("file:", "nothing follows"),
         ("null?rates=1", "did you mean rate?"),
         ("null?clock=free", "belongs to driver file"),
-        ("file:x?ppm=3", "not there yet"),
         ("null?rate", "has no value"),
         ("null?", "there is no key ''"),
         ("null?rate=8000&", "there is no key ''"),
@@ -71,6 +74,18 @@ def test_examples(text: str, spec: DeviceSpec) -> None:
         ("null?round=480&bufsz=900", "less than two blocks"),
         ("file:x?stall=-1", "seconds"),
         ("file:x?stall=0", "within"),
+        ("null?ppm=10001", "-10000..10000"),
+        ("null?ppm=-10001", "-10000..10000 parts per million"),
+        ("null?ppm=1.5", "not a number"),
+        ("null?ppm=--1", "not a number"),
+        ("null?ppm=", "not a number"),
+        ("null?play=+2", "not a number"),
+        ("null?jitter=1000.5", "0..1000"),
+        ("null?jitter=-1", "not a number of milliseconds"),
+        ("null?xrun_every=0", "not within 0..86400, without 0"),
+        ("null?xrun_every=2s", "not a number of seconds"),
+        ("null?unplug_after=86401", "not within 0..86400"),
+        ("null?unplug=2", "did you mean unplug_after?"),
         ("file:x?dither=yes", "auto or off"),
         ("file:x?clock=fast", "real or free"),
         ("file:x?rec=", "empty"),
@@ -115,6 +130,10 @@ def specs(draw: st.DrawFn) -> DeviceSpec:
         "round": block,
         "bufsz": draw(st.none() | st.integers(2 * (block or 1), BUFSZ_MAX)),
         "dither": draw(st.none() | st.booleans()),
+        "ppm": draw(st.none() | st.integers(-10_000, 10_000)),
+        "jitter": draw(st.none() | st.integers(0, 1_000_000).map(lambda n: n / 1000)),
+        "xrun_every": draw(st.none() | st.integers(1, 86_400_000).map(lambda n: n / 1000)),
+        "unplug_after": draw(st.none() | st.integers(1, 86_400_000).map(lambda n: n / 1000)),
     }
     if driver != "file":
         return DeviceSpec(driver, **common)

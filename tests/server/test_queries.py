@@ -191,6 +191,16 @@ def test_a_file_goes_on_behind_what_it_has() -> None:
     house.close()
 
 
+def test_what_a_device_simulates_is_told_to_the_engine() -> None:
+    house = House("-f null?ppm=-250&jitter=2.5&xrun_every=0.1&unplug_after=10")
+    client = house.connect()
+    client.call("close", stream=client.open())
+    conf = house.engine.devices[0].conf
+    assert (conf.ppm, conf.jitter_ns) == (-250, 2_500_000)
+    assert (conf.xrun_every_ns, conf.unplug_after_ns) == (100_000_000, 10_000_000_000)
+    house.close()
+
+
 def test_a_held_device_is_open_from_start_to_end() -> None:
     house = House("-a on -f null -a off -f loopback")
     house.dispatch.devices.open_held()
