@@ -278,13 +278,14 @@ dev_leave(device *d, stream **sp)
 	stream *s = *sp;
 	struct event ev = { .type = EV_LEFT, .id = s->id, .dev = d->id, .a = (int64_t)(intptr_t)s };
 	stream *next = s->next;
+	int attached = s->attached;
 
+	/* all of this before the event: from then on it is control's */
 	s->attached = 0;
-	s->phase = STREAM_PRIMING;
-	atomic_store(&s->state, STREAM_PRIMING);
 	*sp = next;
 	if (evring_put(d->events, &ev, 1))
 		return 1;
+	s->attached = attached;
 	*sp = s;
 	return 0;
 }
