@@ -41,6 +41,7 @@ class OpenDevice:
         self.conf = conf
         self.row = row
         self.handle: engine.Device | None = None
+        self.ident = 0  # of the last opening: its late events may come after the close
         self.holders = 0  # streams that need it open
         self.opened = False  # ever: a file goes on behind what it has
         self.groups: dict[int, int] = {}  # link group -> members
@@ -131,13 +132,13 @@ class Devices:
     # ---- events of the engine ----
 
     def find(self, ident: int) -> Device | None:
-        """The device of an event, None if it has been closed since."""
+        """The device of an event, None if it has been opened anew since."""
         device = self._by_ident.get(ident)
         return None if device is None else device.row
 
     def started(self, ident: int) -> None:
         device = self._by_ident.get(ident)
-        if device is not None:
+        if device is not None and device.handle is not None:
             self._set_state(device, DeviceState.RUNNING)
 
     def stopped(self, ident: int) -> None:
@@ -148,7 +149,10 @@ class Devices:
         self._close_if_idle(device)
 
     def failed(self, ident: int, errno: int, why: str) -> None:
-        """The device's clock has stopped for good: close it; the next stream opens it again."""
+        """The device's clock has stopped for good: close it; the next stream opens it again.
+
+        Streams may have heard of it first, and the last of them have closed it.
+        """
         device = self._by_ident.get(ident)
         if device is None:
             return
@@ -156,6 +160,7 @@ class Devices:
             "device.failed", device=device.row.number, name=device.row.name, errno=errno, reason=why
         )
         self._close(device, DeviceState.FAILED)
+        self._set_state(device, DeviceState.FAILED)
         self.on_failed(device.row.number, gone(device.row))
 
     # ---- within ----
@@ -201,7 +206,9 @@ class Devices:
         row.format = Format(from_engine(par.enc), par.rate, par.round, par.bufsz, par.pchan, par.rchan)
         device.handle = handle
         device.opened = True
+        self._by_ident.pop(device.ident, None)
         self._by_ident[ident] = device
+        device.ident = ident
         device.apply()
         self._log.info(
             "device.open",
@@ -227,7 +234,6 @@ class Devices:
         if device.handle is None:
             return
         handle, device.handle = device.handle, None
-        del self._by_ident[handle.id]
         handle.close()
         self._log.info("device.close", device=device.row.number, name=device.row.name)
         self._set_state(device, state)

@@ -179,6 +179,22 @@ def test_late_events_of_an_earlier_opening_are_nobodys(house: House, client: Cli
     assert device_row(client)["state"] == "idle"
 
 
+def test_a_failure_is_told_even_when_its_streams_closed_the_device_first(house: House, client: Client) -> None:
+    number = client.open()
+    client.call("start", stream=number)
+    device = house.device
+    device.fail(errno.ENODEV)
+    xrun = Xrun(0, device.id, XrunKind.DEVICE, 0, 0, 0, 0, 1920)
+    house.engine.post(xrun)  # of before, and late like the failure
+    house.settle()
+    assert device.closed
+    row = device_row(client)
+    assert (row["state"], row["xruns"]) == ("failed", 1)
+    client.call("close", stream=number)
+    client.open()
+    assert device_row(client)["state"] == "idle", "the next stream opens it again"
+
+
 def test_a_file_goes_on_behind_what_it_has() -> None:
     house = House("-f file:/tmp/x.wav?clock=free&stall=0.25&dither=off")
     client = house.connect()
