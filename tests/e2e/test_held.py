@@ -59,15 +59,15 @@ def play_through(tid_of, daemon, seconds: float) -> dict[str, object]:
     pcm = pattern(int(RATE * (seconds + 1)), 0)
     seen: dict[str, object] = {}
     with audiod_client.open("default", "play") as bed, audiod_client.open("default", "play") as last:
-        for stream in (bed, last):
-            stream.setpar(enc="s16le", rate=RATE, pchan=2, appbufsz=4800)
-        last.setpar(xrun="error")
+        # buffers that outlast what a busy machine does to this process
+        bed.setpar(enc="s16le", rate=RATE, pchan=2, appbufsz=24000)
+        last.setpar(enc="s16le", rate=RATE, pchan=2, appbufsz=14400, xrun="error")
         moves: list[int] = []
         bed.onmove(moves.append)
         bed.start()
         bed.write(pcm[: RATE * 2])  # half a second: it plays
         last.start()
-        last.write(bytes(4 * 4800))
+        last.write(bytes(4 * 14400))
         answered = threading.Event()
         with held(tid_of()):
             before = sum(moves)
