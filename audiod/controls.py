@@ -234,6 +234,16 @@ class Controls:
         if self._chosen in by_name:
             self._set_default(by_name[self._chosen].number)
 
+    def added(self, device: Device) -> None:
+        """A further device is configured: it has the values that it had when it last was."""
+        one = self._absent.pop(device.name, None)
+        if one is not None:
+            device.volume, device.muted = one.level, one.mute
+            device.input_volume, device.input_muted = one.input_level, one.input_mute
+        for name in _DEVICE_FIELD:
+            self._core.publish("controls", "new", lambda name=name: _device_row(device, name))  # type: ignore[misc]
+        self._core.publish("controls", "change", self._default_row)
+
     # ---- rows ----
 
     def _server_rows(self) -> Iterator[Row]:

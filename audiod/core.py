@@ -162,6 +162,12 @@ class Core:
             for subscriber in list(subscribers):
                 subscriber(topic, told)
 
+    def add_device(self, device: Device) -> None:
+        """A further device is configured; its number is the next one."""
+        self.devices.append(device)
+        self.publish("devices", "new", lambda: self.device_row(device))
+        self.controls.added(device)
+
     def device_changed(self, device: Device) -> None:
         self.publish("devices", "change", lambda: self.device_row(device))
 

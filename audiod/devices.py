@@ -8,8 +8,10 @@ thread; `open` waits for the driver, nothing else waits.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiod_protocol.errors import Code, Fault, FaultError
@@ -45,6 +47,15 @@ class OpenDevice:
         self.holders = 0  # streams that need it open
         self.opened = False  # ever: a file goes on behind what it has
         self.groups: dict[int, int] = {}  # link group -> members
+        self.next: DeviceConfig | None = None  # what it is to be once it is not in use
+
+    @property
+    def in_use(self) -> bool:
+        """Whether closing it would be noticed."""
+        if self.handle is None:
+            return False
+        stats = self.handle.stats()
+        return bool(self.holders or stats.running or stats.streams)
 
     def apply(self) -> None:
         """The engine takes over the volumes, where it is open."""
@@ -128,6 +139,56 @@ class Devices:
             and device.row.state is DeviceState.RUNNING
             and device.handle.par.clock is Clock.REAL
         ]
+
+    # ---- another configuration ----
+
+    def busy(self) -> set[int]:
+        """Numbers of the devices that are in use."""
+        return {device.row.number for device in self.all if device.in_use}
+
+    def adopt(self, confs: tuple[DeviceConfig, ...]) -> None:
+        """Take over changed devices, those in use when they are no longer, and further ones."""
+        for device, conf in zip(self.all, confs, strict=False):
+            if conf != device.conf or device.next is not None:
+                self._change(device, conf)
+        for conf in confs[len(self.all) :]:
+            row = Device(
+                conf.number, conf.text, conf.spec.driver, conf.format, autovol=conf.autovol, hold=conf.hold
+            )
+            device = OpenDevice(conf, row)
+            row.apply = device.apply
+            self.all.append(device)
+            self.core.add_device(row)
+            self._open_if_held(device)
+
+    def _change(self, device: OpenDevice, conf: DeviceConfig) -> None:
+        row = device.row
+        row.hold, row.autovol = conf.hold, conf.autovol
+        device.conf = replace(device.conf, hold=conf.hold, autovol=conf.autovol)
+        device.next = None if conf == device.conf else conf
+        if device.handle is None:
+            self._take_next(device)
+        self._close_if_idle(device)
+        self._open_if_held(device)
+        self.core.device_changed(row)
+
+    def _take_next(self, device: OpenDevice) -> None:
+        """It is closed: what it is to be is what it is."""
+        if device.next is None:
+            return
+        old, conf = device.conf.spec, device.next
+        device.conf, device.next = conf, None
+        if (old.driver, old.argument) != (conf.spec.driver, conf.spec.argument):
+            device.opened = False
+        row = device.row
+        row.name, row.driver, row.format = conf.text, conf.spec.driver, conf.format
+        self._log.info("device.changed", device=row.number, name=row.name)
+        self.core.device_changed(row)
+
+    def _open_if_held(self, device: OpenDevice) -> None:
+        if device.conf.hold and device.handle is None:
+            with contextlib.suppress(FaultError):  # logged; the next stream tries again
+                self._open(device)
 
     # ---- events of the engine ----
 
@@ -224,11 +285,10 @@ class Devices:
         self._set_state(device, DeviceState.IDLE)
 
     def _close_if_idle(self, device: OpenDevice) -> None:
-        if device.holders or device.conf.hold or device.handle is None:
+        if device.handle is None or device.in_use or (device.conf.hold and device.next is None):
             return
-        stats = device.handle.stats()
-        if not stats.running and not stats.streams:
-            self._close(device, DeviceState.CLOSED)
+        self._close(device, DeviceState.CLOSED)
+        self._open_if_held(device)
 
     def _close(self, device: OpenDevice, state: DeviceState) -> None:
         if device.handle is None:
@@ -237,6 +297,7 @@ class Devices:
         handle.close()
         self._log.info("device.close", device=device.row.number, name=device.row.name)
         self._set_state(device, state)
+        self._take_next(device)
 
     def _set_state(self, device: OpenDevice, state: DeviceState) -> None:
         if device.row.state is not state:

@@ -25,6 +25,7 @@ from audiod.devices import Devices
 from audiod.listener import Peer, turn_away
 from audiod.queries import Queries
 from audiod.session import Session
+from audiod.settings import Settings
 from audiod.stream import ClientStream
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Dispatch:
         self.sockets: list[str] = []
         self.ending = False
         self.core.controls.move_default = self._move_default
-        self._queries = Queries(self.core, unit=config.unit, facts=self._facts)
+        self.settings = Settings(config, self.core, self.devices)
+        self._queries = Queries(self.core, self.settings, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
         self._runs = itertools.count(1)
         self._idents = itertools.count(1)

@@ -68,10 +68,11 @@ def _groups(sock: socket.socket, uid: int, gid: int) -> list[int]:
 class Listener:
     """A bound and listening socket.  Raises StartError where it cannot be."""
 
-    def __init__(self, listen: Listen, *, euid: int, audio_gid: int | None) -> None:
+    def __init__(self, listen: Listen, *, euid: int, audio_gid: int | None, group: str = "audio") -> None:
         self.path = listen.path
         self._euid = euid
         self._audio_gid = audio_gid
+        self._group = group
         self._log = log.get()
         make_directory(listen, euid)
         with _alone(listen.path.parent):
@@ -123,7 +124,9 @@ class Listener:
             self._log.warning("client.refused", reason=f"its credentials cannot be read: {error.strerror}")
             sock.close()
             return
-        fault = policy.may_connect(peer.uid, peer.gids, server_uid=self._euid, audio_gid=self._audio_gid)
+        fault = policy.may_connect(
+            peer.uid, peer.gids, server_uid=self._euid, audio_gid=self._audio_gid, group=self._group
+        )
         if fault is None:
             accepted(sock, peer)
         else:

@@ -46,6 +46,11 @@ def setup(level: str, environ: Mapping[str, str] | None = None, stream: TextIO |
     )
 
 
+def set_level(level: str) -> None:
+    """From now on show events of `level` and above."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+
+
 class _Careless:
     """A stream whose reader may go, or whose disk may be full: what cannot be logged is lost, no more."""
 

@@ -25,16 +25,33 @@ DRIVER_PREFERENCE = ("alsa", "oss", "null")  # real cards first; null is everywh
 # ---- who gets in --------------------------------------------------------------
 
 
-def may_connect(uid: int, gids: Collection[int], *, server_uid: int, audio_gid: int | None) -> Fault | None:
-    """Whether a peer with these credentials may use the server: None, or why not."""
+def may_connect(
+    uid: int, gids: Collection[int], *, server_uid: int, audio_gid: int | None, group: str = "audio"
+) -> Fault | None:
+    """Whether a peer with these credentials may use the server: None, or why not.
+
+    Members of `group` may, whose number is `audio_gid` (None: there is no such group).
+    """
     if uid in (0, server_uid):
         return None
     if audio_gid is not None and audio_gid in gids:
         return None
     return Fault(
         Code.EPERM,
-        f"user {uid} may not use this server: it belongs to user {server_uid} and to members of group audio",
-        "run the program as that user, or add the user to group audio and log in again",
+        f"user {uid} may not use this server: it belongs to user {server_uid} "
+        f"and to members of group {group}",
+        f"run the program as that user, or add the user to group {group} and log in again",
+    )
+
+
+def may_configure(uid: int, *, server_uid: int | None) -> Fault | None:
+    """Whether this user may change the server's configuration: None, or why not."""
+    if uid in (0, server_uid):
+        return None
+    return Fault(
+        Code.EPERM,
+        f"user {uid} may not change the configuration: the server belongs to user {server_uid}",
+        "do it as that user or as root",
     )
 
 

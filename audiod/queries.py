@@ -24,14 +24,16 @@ from audiod_protocol.validate import (
 from audiod import __version__, policy
 from audiod.core import Core, Row
 from audiod.policy import Culprit
+from audiod.settings import Settings
 
 
 class Queries:
     """Answers of the server; `facts` gives what only the server knows, for `status`."""
 
-    def __init__(self, known: Core, *, unit: int, facts: Callable[[], Row]) -> None:
+    def __init__(self, known: Core, settings: Settings, *, unit: int, facts: Callable[[], Row]) -> None:
         self.hello: Row = {"server": f"audiod {__version__}", "unit": unit}
         self._core = known
+        self._settings = settings
         self._facts = facts
         self._methods: dict[str, Callable[[Any], Row]] = {
             "devices": self._list_devices,
@@ -41,10 +43,15 @@ class Queries:
             "control.set": self._set_control,
             "stream.move": self._move,
             "export": self._export,
+            **settings.methods,
         }
 
-    def answer(self, method: str, args: Any) -> Row:
-        """The result of a request.  Raises FaultError."""
+    def answer(self, method: str, args: Any, uid: int) -> Row:
+        """The result of a request of this user.  Raises FaultError."""
+        if method == "config.reload":
+            fault = policy.may_configure(uid, server_uid=self._settings.owner)
+            if fault is not None:
+                raise FaultError(fault)
         return self._methods[method](args)
 
     def _list_devices(self, args: Any) -> Row:
@@ -100,7 +107,8 @@ class Queries:
         return {"id": stream.id, "device": sub.device, "subdevice": sub.name}
 
     def _export(self, args: ExportArgs) -> Row:
-        if args.what != "state":
-            raise FaultError(Fault(Code.ENOTSUP, f"export of {args.what} is not there yet", "export state"))
-        content = self._core.controls.saved().to_wire()
+        if args.what == "config":
+            content = {key: value for key, value in self._settings.show().items() if key != "version"}
+        else:
+            content = self._core.controls.saved().to_wire()
         return {"version": PROTOCOL_VERSION, "what": args.what, "content": content}

@@ -8,6 +8,7 @@ that short.  Control thread; nothing here waits for a sample.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import signal
@@ -21,7 +22,7 @@ from audiod_protocol.errors import FaultError
 from audiod import log, realtime
 from audiod.config import RT_PRIO, Config
 from audiod.dispatch import Dispatch
-from audiod.errors import StartError
+from audiod.errors import AudiodError, StartError
 from audiod.listener import Listener
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Server:
             dispatch.devices.open_held()
         except FaultError as error:
             raise StartError(error.fault.message, hint="-a off opens it on demand") from None
-        listener = Listener(listen, euid=os.geteuid(), audio_gid=_audio_gid())
+        listener = Listener(
+            listen, euid=os.geteuid(), audio_gid=_gid(self.config.users), group=self.config.users
+        )
         try:
             async with trio.open_nursery() as nursery:
                 if signals:
@@ -147,9 +150,8 @@ class Server:
         async for number in received:
             name = signal.Signals(number).name
             if number == signal.SIGHUP:
-                self._log.warning(
-                    "server.reload", signal=name, reason="reload is not there yet: nothing was changed"
-                )
+                with contextlib.suppress(AudiodError):  # logged; nothing has changed
+                    self._dispatch.settings.reload()
             elif not self._ending.is_set():
                 self._log.info("server.signal", signal=name)
                 self._ending.set()
@@ -163,9 +165,9 @@ def _too_late(number: int, frame: object) -> None:
     """The server ends already, and no longer waits for anybody."""
 
 
-def _audio_gid() -> int | None:
+def _gid(group: str) -> int | None:
     try:
-        return grp.getgrnam("audio").gr_gid
+        return grp.getgrnam(group).gr_gid
     except KeyError:
         return None
 

@@ -39,7 +39,7 @@ class Answers(Protocol):
 
     hello: Row
 
-    def answer(self, method: str, args: Any) -> Row: ...
+    def answer(self, method: str, args: Any, uid: int) -> Row: ...
 
 
 class Session:
@@ -145,7 +145,7 @@ class Session:
             return {"topics": sorted(set(args.topics))}
         if isinstance(args, validate.StreamArgs):
             return self._of_stream(request, args)
-        return self._answers.answer(request.method, args)
+        return self._answers.answer(request.method, args, self.peer.uid)
 
     def _notification(self, note: Notification) -> None:
         if note.method == "write":

@@ -37,7 +37,7 @@ class House:
     def __init__(self, line: str = "-f null") -> None:
         self.engine = FakeEngine()
         self.now = 100.0
-        conf = config.resolve(options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)
+        conf = config.load(options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)
         self.dispatch = Dispatch(self.engine, conf, limits=LIMITS, clock=lambda: self.now)  # type: ignore[arg-type]
         self._others: list[socket.socket] = []
 

@@ -35,6 +35,9 @@ NAME_MAX: Final = 64
 LIST_MAX: Final = 32
 """Elements of a list argument (features, topics): several times what exists."""
 
+TEXT_MAX: Final = 16384
+"""Characters of a configuration to check: in UTF-8 they fit MSG_MAX, and they are read in no time."""
+
 ID_MAX: Final = 2**32 - 1
 """Message ids are 32-bit unsigned, as in the MessagePack-RPC specification."""
 

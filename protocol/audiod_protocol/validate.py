@@ -17,12 +17,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audiod_protocol.errors import Code, Fault, FaultError
-from audiod_protocol.limits import LIST_MAX, NAME_MAX, NSTREAMS, PROTOCOL_VERSION, VOL_MAX
+from audiod_protocol.limits import LIST_MAX, NAME_MAX, NSTREAMS, PROTOCOL_VERSION, TEXT_MAX, VOL_MAX
 from audiod_protocol.params import Mode, Par, wire_type
 
 __all__ = [
     "METHODS",
     "CloseArgs",
+    "ConfigCheckArgs",
+    "ConfigDiffArgs",
+    "ConfigReloadArgs",
+    "ConfigShowArgs",
     "ControlSetArgs",
     "ControlsArgs",
     "DevicesArgs",
@@ -155,6 +159,22 @@ class ExportArgs(_Args, frozen=True):
     what: Export
 
 
+class ConfigShowArgs(_Args, frozen=True):
+    pass
+
+
+class ConfigCheckArgs(_Args, frozen=True):
+    text: Annotated[str, Meta(max_length=TEXT_MAX)] | None = None
+
+
+class ConfigDiffArgs(_Args, frozen=True):
+    pass
+
+
+class ConfigReloadArgs(_Args, frozen=True):
+    pass
+
+
 @dataclass(frozen=True)
 class Method:
     """One request: its arguments' struct, its result's keys and the codes that may refuse it."""
@@ -207,7 +227,11 @@ METHODS: Final = _methods(
     Method("controls", ControlsArgs, ("version", "controls", "next")),
     Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV)),
     Method("subscribe", SubscribeArgs, ("topics",)),
-    Method("export", ExportArgs, ("version", "what", "content"), (Code.ENOTSUP,)),
+    Method("export", ExportArgs, ("version", "what", "content")),
+    Method("config.show", ConfigShowArgs, ("version", "files", "keys")),
+    Method("config.check", ConfigCheckArgs, ("version", "changes")),
+    Method("config.diff", ConfigDiffArgs, ("version", "changes")),
+    Method("config.reload", ConfigReloadArgs, ("version", "changes"), (Code.EPERM,)),
 )
 
 
@@ -233,8 +257,9 @@ def validate(method: str, args: Mapping[str, Any]) -> Struct:
         raise _explain(known, given, str(error)) from error
     if isinstance(struct, OpenArgs):
         _ = struct.directions
-    for key, value in given.items():
-        _check_text(method, key, value)
+    if not isinstance(struct, ConfigCheckArgs):  # that text has lines
+        for key, value in given.items():
+            _check_text(method, key, value)
     return struct
 
 

@@ -359,10 +359,10 @@ def test_a_second_term_is_immediate(tmp_path: Path) -> None:
     assert len(frames_of(out, 2, slice(0, 2))) < 52800, "it was cut"
 
 
-def test_hup_changes_nothing(tmp_path: Path) -> None:
+def test_hup_without_files_changes_nothing(tmp_path: Path) -> None:
     with running(tmp_path, "-f", "null") as daemon, Native(daemon.socket) as c:
         daemon.process.send_signal(signal.SIGHUP)
-        while "server.reload" not in daemon.log:
+        while "config.reload" not in daemon.log:
             c.call("status")
         assert c.call("status")["pid"] == daemon.pid
 

@@ -57,7 +57,7 @@ class Running:
 
 def conf_of(tmp_path: Path, line: str = "") -> Config:
     words = ["--socket", str(tmp_path / "s"), *line.split()]
-    return config.resolve(options.parse(words), {}, 1000)
+    return config.load(options.parse(words), {}, 1000)
 
 
 @asynccontextmanager
@@ -244,9 +244,16 @@ async def test_the_second_signal_is_immediate(tmp_path: Path, autojump_clock: Mo
     sock.close()
 
 
-async def test_hup_changes_nothing_yet(tmp_path: Path, logged: io.StringIO) -> None:
-    async with running(tmp_path) as house:
+async def test_hup_reads_the_files_again(tmp_path: Path, logged: io.StringIO) -> None:
+    file = tmp_path / "audiod.toml"
+    file.write_text('[[device]]\nspec = "null"\n')
+    async with running(tmp_path, f"--config {file}") as house:
+        file.write_text('[[device]]\nspec = "null"\n[[device]]\nspec = "loopback"\n')
+        await house.server.obey(signals(signal.SIGHUP))
+        assert [device.name for device in house.dispatch.core.devices] == ["null", "loopback"]
+        file.write_text("[[devise]]\n")
         await house.server.obey(signals(signal.SIGHUP))
         sock, _ = await house.play()
         sock.close()
-    assert "server.reload" in logged.getvalue()
+    assert "event=config.reload" in logged.getvalue()
+    assert f"{file}:1: there is no table or key 'devise'; did you mean 'device'?" in logged.getvalue()
