@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from clients.fake_audiod import FakeAudiod
+from audiod_protocol.events import Request
+from clients.fake_audiod import FakeAudiod, Peer
 
 PCM = bytes(i * 7 % 256 for i in range(4 * 5000))
 
@@ -60,6 +61,21 @@ class Cli:
         complaint = done.stderr.decode()
         assert complaint.startswith("audioctl: ")
         return complaint
+
+    def until_gone(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """Run what watches the server; the server tells its news, then goes."""
+
+        def subscribe(peer: Peer, request: Request) -> None:
+            peer.standard(request)
+            peer.sock.close()
+
+        self.server.on("subscribe", subscribe)
+        done = self(*words)
+        assert done.returncode == 3
+        assert done.stderr.decode() == (
+            "audioctl: audiod has ended: the server closed the connection\n  start it with: audiod\n"
+        )
+        return done
 
     def file(self, name: str, data: bytes = PCM, enc: str = "PCM_16", rate: int = 48000) -> str:
         samples = np.frombuffer(data, "<i2").reshape(-1, 2)

@@ -20,6 +20,7 @@ from audiod_protocol.connection import NEED_DATA, Connection
 from audiod_protocol.errors import Fault
 from audiod_protocol.events import BadRequest, Notification, Request
 from audiod_protocol.params import CAP, Enc, Mode, Par
+from clients.fake_desk import CHANGES, KEYS, Desk
 
 ROUND = 480
 APPBUFSZ = 960
@@ -189,6 +190,9 @@ class Peer:
 
     def do_subscribe(self, request: Request, topics: list[str]) -> None:
         self.answer(request, topics=topics)
+        for topic, row in self.server.desk.news:
+            if topic in topics:
+                self.tell("changed", topic, row)
 
     def do_status(self, request: Request) -> None:
         threads = [{"tid": 41, "device": 0, "policy": "other", "priority": 0}]
@@ -208,17 +212,9 @@ class Peer:
         )
 
     def do_devices(self, request: Request) -> None:
-        rear = {"name": "rear", "mode": "play", "play": [2, 3], "rec": [0, 1], "volume": 100}
-        front = {"name": "default", "mode": "play,rec", "play": [0, 1], "rec": [0, 1], "volume": 127}
-        device = {
-            "device": 0, "name": "alsa:hw:0,0", "driver": "alsa", "state": "running", "mode": "play,rec",
-            "rate": 48000, "round": 480, "bufsz": 7680, "encoding": "s24le3", "play_channels": 4,
-            "rec_channels": 2, "default": True, "volume": self.server.level, "xruns": 0, "streams": 1,
-            "subdevices": [{**sub, "join": True, "autovol": False} for sub in (front, rear)],
-        }  # fmt: skip
-        self.answer(request, version=1, devices=[device])
+        self.answer(request, version=1, devices=self.server.desk.devices)
 
-    def do_streams(self, request: Request) -> None:
+    def do_streams(self, request: Request, after: int = 0) -> None:
         rows = list(self.server.rows)
         for stream in self.streams.values():
             enc = str(stream.par.enc)
@@ -227,25 +223,48 @@ class Peer:
                     "id": 100 + stream.number, "name": self.name, "pid": self.pid, "uid": 0,
                     "device": 0, "subdevice": "default", "mode": str(stream.mode), "state": stream.state,
                     "rate": stream.par.rate, "encoding": enc, "channels": stream.par.pchan, "volume": 127,
-                    "position": 0, "latency": 0, "xruns": 0, "stream": stream.number,
+                    "position": 0, "latency": 0, "xruns": 0, "stream": stream.number, "muted": False,
                     "conversion": "bit-exact" if enc == "s16le" else f"{enc} -> s16le",
                 }
             )  # fmt: skip
-        self.answer(request, version=1, streams=rows)
+        self.answer(request, **self.server.desk.paged("streams", rows, after))
 
-    def do_controls(self, request: Request) -> None:
-        self.answer(request, version=1, controls=[self._control()])
+    def do_controls(self, request: Request, after: int = 0) -> None:
+        self.answer(request, **self.server.desk.paged("controls", self.server.desk.controls(), after))
 
-    def _control(self) -> dict[str, object]:
-        return {"name": "output.level", "device": 0, "value": self.server.level, "max": 127}
-
-    def do_control_set(self, request: Request, name: str, value: int, device: int | None = None) -> None:
-        if name == "output.level":
-            self.server.level = value
+    def do_control_set(
+        self,
+        request: Request,
+        name: str,
+        value: int,
+        device: int | None = None,
+        subdevice: str = "default",
+    ) -> None:
+        try:
+            self.server.desk.set(name, value, device, subdevice)
+        except LookupError:
+            self.refuse(request, "ENOENT", f"there is no control {name!r}")
         else:
-            number = int(name.removeprefix("stream/").removesuffix(".level"))
-            next(row for row in self.server.rows if row["id"] == number)["volume"] = value
-        self.answer(request, name=name, value=value)
+            self.answer(request, name=name, value=value)
+
+    def do_stream_move(self, request: Request, id: int, device: str) -> None:
+        row = next(row for row in self.server.rows if row["id"] == id)
+        row["subdevice"] = device
+        self.answer(request, id=id, device=0, subdevice=device)
+
+    def do_export(self, request: Request, what: str) -> None:
+        self.answer(request, version=1, what=what, content={"devices": [], "programs": []})
+
+    def do_config_show(self, request: Request) -> None:
+        self.answer(request, version=1, files=["/etc/audiod/audiod.toml"], keys=KEYS)
+
+    def do_config_check(self, request: Request, text: str | None = None) -> None:
+        self.answer(request, version=1, changes=CHANGES if text is None else [])
+
+    def do_config_diff(self, request: Request) -> None:
+        self.answer(request, version=1, changes=CHANGES)
+
+    do_config_reload = do_config_diff
 
 
 Script = Callable[[Peer, Any], None]
@@ -259,8 +278,7 @@ class FakeAudiod:
         self.log: list[Any] = []
         self.scripts: dict[str, Script] = {}
         self.streams: list[FakeStream] = []  # of all clients, also the closed
-        self.rows: list[dict[str, Any]] = []  # further rows of `streams`
-        self.level = 100
+        self.desk = Desk()
         self.rec_blocks = 4
         self.failures: list[BaseException] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -268,6 +286,15 @@ class FakeAudiod:
         self._listener.listen(8)
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Further rows of `streams`."""
+        return self.desk.streams
+
+    @rows.setter
+    def rows(self, rows: list[dict[str, Any]]) -> None:
+        self.desk.streams = rows
 
     def on(self, method: str, script: Script) -> None:
         """Let `script(peer, event)` do what follows a request or a write, in place of the standard."""

@@ -10,14 +10,7 @@ from audiod_client.cli import run
 from audiod_protocol.events import Request
 from clients.audioctl import PCM, Cli
 from clients.fake_audiod import FakeAudiod, Peer
-
-MPV = {
-    "id": 7, "name": "mpv", "pid": 812, "uid": 1000, "device": 0, "subdevice": "default", "mode": "play",
-    "state": "running", "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "position": 441000,
-    "latency": 9600, "xruns": 2, "stream": 3, "conversion": "44.1 -> 48 kHz, s16le -> s24le3",
-    "type": "music",
-}  # fmt: skip
-
+from clients.rows import MPV
 
 # ---- reading verbs ----
 
@@ -43,6 +36,8 @@ def test_devices(cli: Cli) -> None:
         "  snd/rear     play 2-3, volume 79%",
     ]
     assert cli.json("devices", "--json")["devices"][0]["subdevices"][1]["name"] == "rear"
+    cli.server.desk.devices[0] |= {"muted": True, "input_muted": True}
+    assert "volume 79% (muted), input muted, 1 stream" in cli.text("devices")
 
 
 def test_streams(cli: Cli) -> None:
@@ -57,12 +52,23 @@ def test_streams(cli: Cli) -> None:
     assert lines[2].strip() == "play 44.1 kHz s16le stereo: 44.1 → 48 kHz, s16le → s24le3, type music"
     assert "xxx…  4194304" in lines[3]
     assert cli.json("streams", "--json") == {"version": 1, "streams": cli.server.rows}
+    cli.server.rows = [{**MPV, "muted": True}]
+    assert " muted " in cli.text("streams")
+
+
+def test_long_lists_are_asked_for_in_pages(cli: Cli) -> None:
+    cli.server.desk.page = 2
+    cli.server.rows = [{**MPV, "id": id} for id in range(5)]
+    assert [row["id"] for row in cli.json("streams", "--json")["streams"]] == [0, 1, 2, 3, 4]
+    assert len(cli.server.requests("streams")) == 3
+    assert cli.text("volume", "4", "50%") == "stream 4 (mpv): 50% (-21.1 dB)\n"
+    assert len(cli.json("volume", "--json")["controls"]) == 6
 
 
 def test_a_streams_name_cannot_steer_the_terminal(cli: Cli) -> None:
     cli.server.rows = [{**MPV, "name": "a\x1b[2Jb\nc", "conversion": "\x1b]0;x\x07", "type": "\x9b1m"}]
-    for verb in ("streams", "volume"):
-        out = cli.text(verb)
+    for words in (("streams",), ("volume",), ("volume", "7")):
+        out = cli.text(*words)
         assert "a?[2Jb?c" in out
         assert not any(c in out for c in "\x1b\x07\x9b")
 
@@ -70,44 +76,6 @@ def test_a_streams_name_cannot_steer_the_terminal(cli: Cli) -> None:
 def test_missing_keys_are_shown_as_such(cli: Cli) -> None:
     cli.server.rows = [{"id": 1}]
     assert "conversion not known" in cli.text("streams")
-
-
-# ---- volume ----
-
-
-def test_volume_shows(cli: Cli) -> None:
-    cli.server.rows = [MPV]
-    assert cli.text("volume").splitlines() == [
-        "WHICH  NAME          VOLUME",
-        "snd/0  output.level  79% (-9.0 dB)",
-        "7      mpv           100% (0.0 dB)",
-    ]
-    assert cli.json("volume", "--json")["controls"][0]["value"] == 100
-
-
-@pytest.mark.parametrize(
-    ("value", "level"), [("70%", 89), ("0.7", 89), ("-6dB", 109), ("+5%", 106), ("-5%", 94), ("0", 0)]
-)
-def test_volume_of_the_default_device(cli: Cli, value: str, level: int) -> None:
-    assert cli.text("volume", value).startswith("snd/0 output.level: ")
-    assert cli.server.level == level
-    assert cli.text("volume", value, "-q") == ""
-
-
-def test_volume_of_a_stream(cli: Cli) -> None:
-    cli.server.rows = [dict(MPV), {**MPV, "id": 8, "name": "mplayer"}, {**MPV, "id": 9, "name": "7up"}]
-    assert cli.text("volume", "mpv", "-6dB") == "stream 7 (mpv): 86% (-6.0 dB)\n"
-    assert cli.json("volume", "mpl", "-5%", "--json") == {
-        "version": 1,
-        "name": "stream/8.level",
-        "value": 121,
-    }
-    cli.text("volume", "7", "10%")
-    assert [row["volume"] for row in cli.server.rows] == [13, 121, 127]
-    assert cli.fails(1, "volume", "mp", "1%") == (
-        "audioctl: 'mp' means 2 streams: 7 (mpv), 8 (mplayer)\n  give the number\n"
-    )
-    assert "there are: 7 mpv, 8 mplayer, 9 7up" in cli.fails(1, "volume", "zz", "1%")
 
 
 # ---- usage, and no daemon ----
@@ -121,7 +89,14 @@ def test_volume_of_a_stream(cli: Cli) -> None:
         (["status", "--bogus"], "--bogus"),
         (["volume", "70"], "add the unit: 70%"),
         (["volume", "mpv", "loud"], "'loud' is not a volume"),
-        (["volume", "a", "b", "c"], "two words at most"),
+        (["volume", "a", "b", "c"], "Unused Tokens"),
+        (["volume", "--bogus"], "no option --bogus"),
+        (["mute", "mpv", "loud"], "mute is on or off"),
+        (["config", "bogus"], "bogus"),
+        (["config", "check", "--bogus"], "no option --bogus"),
+        (["export", "bogus"], "bogus"),
+        (["move", "mpv"], "DEVICE"),
+        (["completion", "tcsh"], "tcsh"),
         (["play"], "play needs a file"),
         (["play", "--bogus"], "no option --bogus"),
         (["play", "-x"], "write ./-x"),
@@ -135,6 +110,8 @@ def test_volume_of_a_stream(cli: Cli) -> None:
         (["record", "a.txt"], "type of file"),
         (["record", "a.flac", "--enc", "f32"], "s16le, s24le3"),
         (["record", "a.wav", "--duration", "soon"], "not a time"),
+        (["record", "a.wav", "--until-silence", "-1"], "out of range"),
+        (["play", "-", "--loop"], "without --loop"),
         (["record", "-", "--json"], "standard output"),
         (["--socket"], "--socket needs a path"),
     ],

@@ -1,8 +1,8 @@
-"""`audioctl`: see what audiod does, play, record, set volumes.
+"""`audioctl`: see what audiod does, play, record, set volumes, move streams, look at its configuration.
 
-One file a verb, loaded only when it is used, so that short verbs start fast.
-Global options stand before or after the verb.  Exit codes: 0 ok, 1 failed,
-2 usage, 3 no daemon, 4 not permitted.
+One file a verb, loaded only when it is used, so that short verbs start fast;
+VERBS is the one list of them.  Global options stand before or after the verb.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not permitted.
 """
 
 from __future__ import annotations
@@ -10,20 +10,44 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from audiod_client.cli.context import Context, UsageError, global_options
+from audiod_client.cli.context import GLOBAL_OPTIONS, Context, UsageError, global_options
 from audiod_client.errors import ServerUnreachable, StreamError
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from cyclopts import App
+
+__all__ = ["VERBS", "application", "main"]
 
 OK, FAILED, USAGE, NO_DAEMON, NOT_PERMITTED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-VERBS = ("status", "devices", "streams", "play", "record", "volume")
+# verb: (arguments, what it does).  The texts stand here so that `audioctl --help` loads no verb
+VERBS = {
+    "status": ("", "Show whether audiod runs, since when, and how it does."),
+    "devices": ("", "List devices and their sub-devices."),
+    "streams": ("", "List who plays and records, and what is done to the samples."),
+    "play": ("FILE... [OPTIONS]", "Play audio files."),
+    "record": ("FILE [OPTIONS]", "Record into an audio file."),
+    "volume": ("[WHICH] [VALUE]", "Show and set volumes."),
+    "mute": ("[WHICH] [on|off|!]", "Mute a device or a program."),
+    "default": ("[DEVICE]", "Show and set the default device."),
+    "move": ("STREAM DEVICE", "Move a stream to another device while it plays."),
+    "monitor": ("", "Print volumes, mutes and the default device as they change."),
+    "events": ("", "Print what audiod logs, as it happens."),
+    "config": ("check|diff|show|reload", "Look at audiod's configuration, check and reload it."),
+    "export": ("state|config", "Print audiod's state or configuration as JSON."),
+    "completion": ("bash|zsh|fish", "Print a script that completes audioctl's words in a shell."),
+}
+GROUPS = ("config",)  # verbs that have verbs of their own
 
-HELP = """Look at audiod, play, record and set volumes."""
-EPILOGUE = """Everywhere: --socket PATH (audiod's socket), --json, -q (quiet), --no-color.
-Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not permitted."""
+HELP = """Look at audiod, play, record, set volumes and more: audioctl COMMAND --help says how."""
+CODES = "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not permitted."
+
+
+def _epilogue() -> str:
+    lines = [f"  {name:<16}{what}" for name, what in GLOBAL_OPTIONS.items()]
+    return "\n".join(["Everywhere:", *lines, "", CODES])
 
 
 def _version() -> str:
@@ -35,19 +59,29 @@ def _version() -> str:
         return "audioctl (not installed)"
 
 
-def _dispatch(tokens: Sequence[str], context: Context) -> int:
-    from cyclopts import App, CycloptsError
+def application(listing: bool) -> App:
+    """The parser.  `listing`: only the list of verbs is to be shown, so that none need be loaded."""
+    from cyclopts import App
 
     app = App(
         name="audioctl",
         help=HELP,
-        help_epilogue=EPILOGUE,
+        help_epilogue=_epilogue(),
         help_format="plaintext",
         version=_version,
         result_action="return_value",
     )
-    for verb in VERBS:
-        app.command(f"audiod_client.cli.{verb}:{verb}", name=verb)
+    for place, (verb, (words, what)) in enumerate(VERBS.items()):
+        usage = {} if verb in GROUPS else {"usage": f"Usage: audioctl {verb} {words}".rstrip()}
+        shown = {"help": what} if listing else {}
+        app.command(f"audiod_client.cli.{verb}:{verb}", name=verb, sort_key=place, **usage, **shown)
+    return app
+
+
+def _dispatch(tokens: Sequence[str], context: Context) -> int:
+    from cyclopts import CycloptsError
+
+    app = application(listing=not _known(tokens))
     try:
         command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as err:
@@ -70,7 +104,13 @@ def _complain(message: str, hint: str) -> None:
 def run(arguments: Sequence[str]) -> int:
     """One command line; its exit code."""
     try:
+        if arguments[:1] == ["__complete"]:
+            from audiod_client.cli import complete
+
+            return complete.run(arguments[1:], os.environ)
         context, tokens = global_options(arguments, os.environ)
+        if context.no_color:
+            os.environ["NO_COLOR"] = "1"  # for the help, which is not printed by us
         code = _dispatch(tokens, context)
         sys.stdout.flush()
         return code

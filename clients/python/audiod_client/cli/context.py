@@ -12,7 +12,14 @@ from audiod_client._blocking import Connection
 from audiod_client._link import resolve
 from audiod_client.names import Name
 
-__all__ = ["Context", "UsageError", "global_options"]
+__all__ = ["GLOBAL_OPTIONS", "Context", "UsageError", "global_options"]
+
+GLOBAL_OPTIONS = {
+    "--socket PATH": "audiod's socket (else AUDIOD_SOCKET, else the usual places)",
+    "--json": "print JSON, for programs",
+    "-q, --quiet": "print only what was asked for",
+    "--no-color": "no colours (as with NO_COLOR, or when not on a terminal)",
+}
 
 
 class UsageError(Exception):
@@ -32,6 +39,7 @@ class Context:
     json: bool = False
     quiet: bool = False
     color: bool = False
+    no_color: bool = False  # asked for, whatever there is to show
 
     def connect(self) -> Connection:
         """The server for control calls: --socket, else AUDIOD_SOCKET, else ours."""
@@ -67,4 +75,4 @@ def global_options(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[Co
     if socket == "":
         raise UsageError("--socket needs a path", "such as: --socket /run/audiod/audiod.sock")
     color = sys.stdout.isatty() and not env.get("NO_COLOR") and "--no-color" not in flags
-    return Context(socket, "--json" in flags, "-q" in flags, color), rest
+    return Context(socket, "--json" in flags, "-q" in flags, color, "--no-color" in flags), rest

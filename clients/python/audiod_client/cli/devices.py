@@ -59,8 +59,14 @@ def _device(row: Mapping[str, Any]) -> tuple[str, str]:
     format = f"{hertz(rate)} {text(row, 'encoding')}, {sides or 'no channels'}"
     return (
         f"{text(row, 'state')}, {format}, block {block}, buffer {buffer}",
-        f"volume {_percent(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
+        f"volume {_percent(row)}{_muted(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
     )
+
+
+def _muted(row: Mapping[str, Any]) -> str:
+    """What of the two mutes is on."""
+    both = (("muted", " (muted)"), ("input_muted", ", input muted"))
+    return "".join(shown for key, shown in both if row.get(key))
 
 
 def _subdevice(row: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "number",
     "plural",
     "print_json",
+    "print_json_line",
     "table",
     "text",
     "uptime",
@@ -123,3 +124,8 @@ def table(context: Context, heads: Sequence[str], rows: Sequence[Sequence[str]],
 def print_json(value: object) -> None:
     """One JSON document; bytes cannot come in it."""
     print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
+
+
+def print_json_line(value: object) -> None:
+    """One JSON document in one line, at once: for output that goes on."""
+    print(json.dumps(value, ensure_ascii=True, separators=(",", ":")), flush=True)

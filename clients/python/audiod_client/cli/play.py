@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import select
 import sys
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
 
 from audiod_protocol.errors import FaultError
 from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
@@ -19,6 +21,7 @@ from audiod_client.cli.interrupt import Interrupt
 from audiod_client.cli.meter import peak
 from audiod_client.cli.output import arrow, channels, clean, hertz, print_json
 from audiod_client.cli.progress import Progress
+from audiod_client.cli.rows import rows
 from audiod_client.errors import StreamError
 from audiod_client.volume import parse_volume
 
@@ -34,6 +37,7 @@ def play(
     *files: Annotated[str, Hyphen],
     device: str | None = None,
     volume: Annotated[str | None, Hyphen] = None,
+    loop: Annotated[bool, Parameter(negative="")] = False,
     enc: str | None = None,
     rate: int | None = None,
     channels: int | None = None,
@@ -51,7 +55,9 @@ def play(
     device
         Where: snd/0, snd/rear, ..., see sndio(7); else AUDIOPLAYDEVICE, AUDIODEVICE, default.
     volume
-        Of this stream: 70%, 0.7 or -6dB.
+        Of this program (see --name) on this device, remembered for the next time: 70%, 0.7 or -6dB.
+    loop
+        Play it all again and again, without a gap, until ctrl-C.
     enc
         Encoding of files without a header: s16le, s24le3, f32le, ...
     rate
@@ -67,8 +73,8 @@ def play(
     """
     if not files:
         raise UsageError("play needs a file", "audioctl play FILE..., or - for standard input")
-    if files.count("-") > 1:
-        raise UsageError("standard input can be played once", "give - once")
+    if files.count("-") > 1 or ("-" in files and loop):
+        raise UsageError("standard input can be played once", "give - once, without --loop")
     for file in files:
         if file.startswith("-") and file != "-":
             raise UsageError(f"play has no option {clean(file)}", f"if it is a file, write ./{clean(file)}")
@@ -89,7 +95,9 @@ def play(
         if volume is not None:
             stream.setvol(parse_volume(volume, stream.vol))
         player = Player(context, connection, stream, interrupt)
-        failed = [file for file in files if not interrupt.caught and not player.play(file, raw)]
+        failed = player.play_all(files, raw)
+        while loop and not interrupt.caught and player.frames:
+            failed += player.play_all([file for file in files if file not in failed], raw, again=True)
         if interrupt.caught:
             player.cut()
             return 128 + interrupt.caught
@@ -116,8 +124,7 @@ def raw_format(enc: str | None, rate: int | None, channels: int | None) -> Forma
 
 def conversion_of(connection: Connection, stream: Stream) -> str:
     """What the server does to the samples of `stream`, from its row; empty if the row cannot be told."""
-    rows: list[dict[str, Any]] = connection.request("streams").get("streams") or []
-    same = [row for row in rows if row.get("stream") == stream.number]
+    same = [row for row in rows(connection, "streams") if row.get("stream") == stream.number]
     mine = [row for row in same if row.get("pid") == os.getpid()] or same
     return str(mine[0].get("conversion") or "") if len(mine) == 1 else ""
 
@@ -134,6 +141,14 @@ class Player:
         self.interrupt = interrupt
         self.format: Format | None = None  # of the started stream
         self.conversion = ""
+        self.frames = 0  # played by the last play_all
+
+    def play_all(self, files: Sequence[str], raw: Format | None, again: bool = False) -> list[str]:
+        """Play files one after the other, until a signal; those that failed.  `again`: say less."""
+        if again and not sys.stderr.isatty():
+            self.context = replace(self.context, quiet=True)
+        self.frames = 0
+        return [file for file in files if not self.interrupt.caught and not self.play(file, raw)]
 
     def play(self, file: str, raw: Format | None) -> bool:
         """Play one file; False, and a message, if that failed.  StreamError ends it all."""
@@ -181,6 +196,7 @@ class Player:
             what = arrow(self.conversion) if live else f"{what}, {arrow(self.conversion)}"
         with Progress(self.context, file, what, format.rate, reader.nframes) as progress:
             frames = self._samples(reader, progress)
+        self.frames += frames
         if self.context.json:
             print_json(self._report(file, format, frames))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import select
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 from audiod_protocol.params import Mode
 from cyclopts import Parameter
@@ -19,6 +19,7 @@ from audiod_client.cli.output import arrow, clean, hertz, print_json
 from audiod_client.cli.output import channels as show_channels
 from audiod_client.cli.play import Hyphen, conversion_of, parse_enc, raw_format
 from audiod_client.cli.progress import Progress
+from audiod_client.cli.silence import Silence
 from audiod_client.errors import StreamError
 
 __all__ = ["parse_duration", "record"]
@@ -35,6 +36,8 @@ def record(
     rate: int | None = None,
     channels: int | None = None,
     duration: str | None = None,
+    until_silence: float | None = None,
+    what_plays: Annotated[bool, Parameter(negative="")] = False,
     raw: Annotated[bool, Parameter(negative="")] = False,
     name: str | None = None,
     type: str | None = None,
@@ -57,6 +60,10 @@ def record(
         How many; the device's by default.
     duration
         How long: seconds (2.5), or 1:30.
+    until_silence
+        End after so many seconds of silence (peaks below -50 dB), once there was a sound.
+    what_plays
+        Record what the device plays, all programs mixed, in place of its input.
     raw
         Write samples without a header, whatever the suffix says.
     name
@@ -72,16 +79,19 @@ def record(
         raise UsageError("--json and audio cannot both go to standard output", "leave out --json")
     raw_format(enc, rate, channels)
     seconds = None if duration is None else parse_duration(duration)
+    if until_silence is not None and not 0 < until_silence < 86400:
+        raise UsageError(f"--until-silence {until_silence:g} is out of range", "give seconds, such as 2.5")
     try:
         stored = default_enc(file, parse_enc(enc), raw)
     except AudioFileError as err:
         raise UsageError(f"{clean(file)}: {err.message}", err.hint) from err
-    where = context.device(device, Mode.REC)
+    where = context.device(device, Mode.PLAY if what_plays else Mode.REC)
     with (
         Connection.connect(name=where, client_name=name or "audioctl") as connection,
         Interrupt() as interrupt,
     ):
-        stream = connection.open(where.device, Mode.REC, nbio=True, name=name, role=type, link=link)
+        mode: Literal["mon", "rec"] = "mon" if what_plays else "rec"
+        stream = connection.open(where.device, mode, nbio=True, name=name, role=type, link=link)
         stream.setpar(enc=str(stored), rate=rate, rchan=channels)
         par = stream.getpar()
         if par.enc is None or not par.enc.same(stored) or not par.rate or not par.rchan:
@@ -94,7 +104,8 @@ def record(
                 print(f"audioctl: {option} {asked} is not to be had, recording {got}", file=sys.stderr)
         try:
             writer = open_writer(file, format, raw)
-            frames = _record(context, connection, stream, interrupt, file, writer, seconds)
+            silence = None if until_silence is None else Silence(format, until_silence)
+            frames = _record(context, connection, stream, interrupt, file, writer, seconds, silence)
         except (AudioFileError, OSError) as err:
             if isinstance(err, BrokenPipeError):
                 raise
@@ -121,8 +132,9 @@ def _record(
     file: str,
     writer: Writer,
     seconds: float | None,
+    silence: Silence | None,
 ) -> int:
-    """Record until a signal or the end of the time; the frames written.  The file is finished in any case."""
+    """Record until a signal, the end of the time, or silence; the frames written.  The file is finished."""
     format = writer.format
     total = None if seconds is None else round(seconds * format.rate)
     done = 0
@@ -139,6 +151,9 @@ def _record(
                 if not data:
                     interrupt.wait(stream, select.POLLIN, progress.interval)
                     continue
+                kept = None if silence is None else silence.keep(data)
+                if kept is not None:
+                    data, total = data[: kept * format.frame], done + kept
                 writer.write(data)
                 done += len(data) // format.frame
                 if progress.live:

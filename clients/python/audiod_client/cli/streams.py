@@ -20,6 +20,7 @@ from audiod_client.cli.output import (
     table,
     text,
 )
+from audiod_client.cli.rows import rows
 from audiod_client.volume import VOL_MAX
 
 __all__ = ["streams"]
@@ -28,19 +29,18 @@ __all__ = ["streams"]
 def streams(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
     """List streams; below each the conversion between it and its device."""
     with context.connect() as connection:
-        answer = connection.request("streams")
+        found = rows(connection, "streams")
     if context.json:
-        print_json(answer)
+        print_json({"version": 1, "streams": found})
         return
-    rows = answer.get("streams") or []
-    if not rows:
+    if not found:
         print("no streams")
         return
     heads = (">ID", "NAME", ">PID", "WHERE", "STATE", ">VOLUME", ">LATENCY", ">XRUNS")
-    lines = table(context, heads, [_stream(row) for row in rows], 1)
-    indent = " " * (max(2, *(len(text(row, "id")) for row in rows)) + 2)
+    lines = table(context, heads, [_stream(row) for row in found], 1)
+    indent = " " * (max(2, *(len(text(row, "id")) for row in found)) + 2)
     print(lines[0])
-    for line, row in zip(lines[1:], rows, strict=True):
+    for line, row in zip(lines[1:], found, strict=True):
         print(line)
         print(fit(indent + _what(row), WIDTH))
 
@@ -53,7 +53,7 @@ def _stream(row: Mapping[str, Any]) -> tuple[str, ...]:
         text(row, "pid"),
         f"snd/{text(row, 'subdevice')}",
         text(row, "state"),
-        f"{100 * number(row, 'volume') / VOL_MAX:.0f}%",
+        "muted" if row.get("muted") else f"{100 * number(row, 'volume') / VOL_MAX:.0f}%",
         milliseconds(number(row, "latency"), rate),
         text(row, "xruns"),
     )

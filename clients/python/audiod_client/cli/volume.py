@@ -1,98 +1,106 @@
-"""`audioctl volume`: show and set the level of a device or of a stream."""
+"""`audioctl volume`: show and set the level of a device or of a program."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+import re
+from collections.abc import Sequence
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from audiod_client._blocking import Connection
 from audiod_client.cli.context import Context, UsageError
-from audiod_client.cli.output import clean, number, print_json, table, text
+from audiod_client.cli.knob import Knob, all_knobs, find_knob
+from audiod_client.cli.output import clean, print_json, table, text
 from audiod_client.errors import StreamError
 from audiod_client.volume import parse_volume, show_volume
 
 __all__ = ["volume"]
 
+Hyphen = Parameter(allow_leading_hyphen=True)
+
+TOGGLE = "!"
+
 
 def volume(
-    *words: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    which: Annotated[str | None, Hyphen] = None,
+    value: Annotated[str | None, Hyphen] = None,
+    /,
+    *,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> None:
-    """Show volumes; or set one: `volume 70%`, `volume mpv -6dB`.
+    """Show volumes; or set one: `volume 70%`, `volume mpv -6dB`, `volume input +5%`.
 
-    VALUE is 70%, 0.7, -6dB, or a step: +5%, -5%. With one word it is the default device's level.
-    With two, the first is a stream: its id, its name, or the beginning of its name.
+    Without VALUE the volumes are shown; a VALUE alone is the default device's output.
+    Each program has one volume on a sub-device, for all its streams; it is remembered.
+
+    Parameters
+    ----------
+    which
+        output, input, snd/1, snd/1/input, a stream's id, a program's name or its beginning, NAME@SUBDEVICE.
+    value
+        70%, 0.7, -6dB (a level), or a step: +5%, -5%, +2dB, 2dB-; ! mutes, and again !, sounds again.
     """
-    if len(words) > 2:
-        raise UsageError(f"volume takes two words at most, not {len(words)}", "volume [[STREAM] VALUE]")
-    if words:
-        _check(words[-1])
+    for word in (which, value):
+        if word is not None and word.startswith("--"):
+            raise UsageError(f"volume has no option {clean(word)}", "see: audioctl volume --help")
+    if which is not None and value is None and _is_value(which):
+        which, value = None, which
+    if value is not None:
+        _check(value)
     with context.connect() as connection:
-        if not words:
-            _show(context, connection)
-            return
-        name, present, what = _device(connection) if len(words) == 1 else _stream(connection, words[0])
-        answer = connection.request("control.set", name=name, value=parse_volume(words[-1], present))
-    if context.json:
-        print_json({"version": 1, **answer})
-    elif not context.quiet:
-        print(f"{what}: {show_volume(answer['value'])}")
+        try:
+            knobs = [find_knob(connection, which)] if which is not None or value else all_knobs(connection)
+        except StreamError as err:
+            if value is None and err.code == "ENOENT" and which is not None and which.isdecimal():
+                raise UsageError(
+                    f"there is no stream {which}", f"for a volume add the unit: {which}%"
+                ) from err
+            raise
+        if value is None:
+            _show(context, knobs)
+        else:
+            _set(context, connection, knobs[0], value)
+
+
+def _is_value(word: str) -> bool:
+    """Whether a lone word is meant as a value; what looks like one but is wrong is complained about.
+
+    A bare integer is not: it is a stream's id, and must never be taken for full volume.
+    """
+    return re.fullmatch(r"!|[+-].*|[0-9]*\.[0-9]*|.*%[+-]?|[0-9.]+\s?[dD][bB][+-]?", word) is not None
 
 
 def _check(word: str) -> None:
     """A value that is wrong whatever the present one is wrong usage; the server is not asked."""
     try:
-        parse_volume(word, 0)
+        if word != TOGGLE:
+            parse_volume(word, 0)
     except StreamError as err:
         raise UsageError(err.message, err.hint) from err
 
 
-def _show(context: Context, connection: Connection) -> None:
-    answer = connection.request("controls")
+def _set(context: Context, connection: Connection, knob: Knob, value: str) -> None:
+    if value == TOGGLE:
+        answer = knob.set(connection, "mute", int(not knob.muted))
+    else:
+        answer = knob.set(connection, "level", parse_volume(value, knob.level))
     if context.json:
         print_json(answer)
+    elif not context.quiet:
+        print(f"{clean(knob.label)}: {knob.show()}")
+
+
+def _show(context: Context, knobs: Sequence[Knob]) -> None:
+    if context.json:
+        print_json({"version": 1, "controls": [row for knob in knobs for row in knob.rows]})
         return
-    rows = [
-        (f"snd/{text(row, 'device')}", text(row, "name"), show_volume(int(number(row, "value"))))
-        for row in answer.get("controls") or []
-    ]
-    rows += [
-        (text(row, "id"), text(row, "name"), show_volume(int(number(row, "volume"))))
-        for row in connection.request("streams").get("streams") or []
-    ]
-    print("\n".join(table(context, ("WHICH", "NAME", "VOLUME"), rows, 1)))
-
-
-def _device(connection: Connection) -> tuple[str, int, str]:
-    """Control, present value and name of the default device's level."""
-    rows = connection.request("devices").get("devices") or []
-    row = next((row for row in rows if row.get("default")), None)
-    if row is None:
-        raise StreamError("ENODEV", "there is no default device", "see: audioctl devices")
-    return "output.level", int(number(row, "volume")), f"snd/{text(row, 'device')} output.level"
-
-
-def _stream(connection: Connection, selector: str) -> tuple[str, int, str]:
-    row = select_stream(connection.request("streams").get("streams") or [], selector)
-    what = f"stream {row['id']} ({text(row, 'name')})"
-    return f"stream/{row['id']}.level", int(number(row, "volume")), what
-
-
-def select_stream(rows: Sequence[Mapping[str, Any]], selector: str) -> Mapping[str, Any]:
-    """The one row whose id or name is `selector`, or whose name alone begins with it.
-
-    Raises StreamError (ENOENT, or EINVAL listing the choices if there are several).
-    """
-    by_id = [row for row in rows if str(row.get("id")) == selector]
-    by_name = [row for row in rows if row.get("name") == selector]
-    by_prefix = [row for row in rows if selector and str(row.get("name", "")).startswith(selector)]
-    found = by_id or by_name or by_prefix
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        names = ", ".join(f"{row.get('id')} {text(row, 'name')}" for row in rows) or "none"
-        raise StreamError("ENOENT", f"no stream {clean(selector)!r}", f"there are: {names}")
-    names = ", ".join(f"{row.get('id')} ({text(row, 'name')})" for row in found)
-    raise StreamError("EINVAL", f"{clean(selector)!r} means {len(found)} streams: {names}", "give the number")
+    cells = []
+    for knob in knobs:
+        if knob.base.startswith("stream/"):
+            print(f"{clean(knob.label)}: {knob.show()}")
+            return
+        streams = ", ".join(f"{text(row, 'id')} {text(row, 'name')}" for row in knob.streams) or "-"
+        level = show_volume(knob.level) + (", muted" if knob.muted else "")
+        cells.append((clean(knob.which), clean(knob.where), level, streams))
+    print("\n".join(table(context, ("WHICH", "ON", "VOLUME", "STREAMS"), cells, 3)))

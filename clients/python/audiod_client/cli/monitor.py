@@ -1,0 +1,45 @@
+"""`audioctl monitor`: volumes, mutes and the default device, as they change."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from audiod_client.cli.context import Context
+from audiod_client.cli.output import WIDTH, clean, fit, number
+from audiod_client.cli.rows import Row
+from audiod_client.cli.watch import watch
+from audiod_client.volume import show_volume
+
+__all__ = ["monitor"]
+
+
+def monitor(*, context: Annotated[Context, Parameter(parse=False)]) -> int:
+    """Print volumes, mutes and the default device as they change, one a line, until ctrl-C.
+
+    With --json, one object a line: the control's row, and `event`: new, change or gone.
+    """
+    return watch(context, "controls", line)
+
+
+def line(row: Row) -> str:
+    """The text of one change; nothing for a stream's own name of its program's control."""
+    base, _, kind = clean(row.get("name", "")).rpartition(".")
+    if base.startswith("stream/"):
+        return ""
+    value = int(number(row, "value"))
+    if kind == "level":
+        shown = show_volume(value)
+    elif kind == "mute":
+        shown = "muted" if value else "not muted"
+    elif (base, kind) == ("server", "device"):
+        base, shown = "default", f"snd/{value}"
+    else:
+        base, shown = f"{base}.{kind}", f"{value}"
+    sub = row.get("subdevice")
+    where = row.get("device") if sub is None or base == "default" else sub
+    place = "" if where is None else f"snd/{clean(where)}"
+    if row.get("event") == "gone":
+        shown = "gone"
+    return fit(f"{base.removeprefix('app/'):<12} {place:<14} {shown}", WIDTH)

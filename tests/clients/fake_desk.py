@@ -1,0 +1,125 @@
+"""The fake server's devices, controls, configuration and news: what the verbs of daily use ask for.
+
+Invariant: as `FakeAudiod`, it never waits; levels and mutes live in the rows of streams and devices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, Any]
+
+KEYS: list[Row] = [
+    {"key": "server.unit", "value": 0, "origin": "default"},
+    {"key": "device.0.spec", "value": "alsa:hw:0,0", "origin": "command line"},
+    {"key": "device.0.hold", "value": False, "origin": "/etc/audiod/audiod.toml:7"},
+    {"key": "device.0.subdevice.0.play", "value": [2, 3], "origin": "/etc/audiod/audiod.d/rear.toml:3"},
+]
+CHANGES: list[Row] = [
+    {"key": "defaults.rate", "old": 48000, "new": 44100, "effect": "device 0 reopens when idle"},
+    {"key": "server.socket", "old": None, "new": "/run/x.sock", "effect": "needs a restart"},
+]
+
+
+def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True) -> Row:
+    row = {
+        "device": number, "name": name, "driver": name.partition(":")[0], "state": "running",
+        "mode": "play,rec", "rate": 48000, "round": 480, "bufsz": 7680, "encoding": "s24le3",
+        "play_channels": 4, "rec_channels": 2, "default": default, "volume": 100, "muted": False,
+        "input_volume": 127, "input_muted": False, "xruns": 0, "streams": 1, "subdevices": [],
+    }  # fmt: skip
+    front = {"name": "default", "mode": "play,rec", "play": [0, 1], "rec": [0, 1], "volume": 127}
+    rear = {"name": "rear", "mode": "play", "play": [2, 3], "rec": [0, 1], "volume": 100}
+    subs = (front, rear) if default else ({**front, "name": str(number)},)
+    row["subdevices"] = [{**sub, "join": True, "autovol": False} for sub in subs]
+    return row
+
+
+def program(name: str) -> str:
+    return "".join(c for c in name.lower() if "a" <= c <= "z")[:11] or "noname"
+
+
+@dataclass
+class Desk:
+    devices: list[Row] = field(default_factory=lambda: [device_row()])
+    streams: list[Row] = field(default_factory=list)
+    remembered: list[Row] = field(
+        default_factory=list
+    )  # like streams, but only name, subdevice, volume, muted
+    news: list[tuple[str, Row]] = field(default_factory=list)  # told to whoever subscribes to their topics
+    page: int = 256  # rows of one answer
+
+    @property
+    def level(self) -> int:
+        """Of the first device."""
+        level: int = self.devices[0]["volume"]
+        return level
+
+    def paged(self, what: str, found: list[Row], after: int) -> Row:
+        end = after + self.page
+        return {"version": 1, what: found[after:end], "next": end if end < len(found) else None}
+
+    def controls(self) -> list[Row]:
+        default = next(row["device"] for row in self.devices if row["default"])
+        found = [self._row("server.device", "sel", default, len(self.devices) - 1, None, "default")]
+        for row in self.devices:
+            for base, level, mute in (
+                ("output", "volume", "muted"),
+                ("input", "input_volume", "input_muted"),
+            ):
+                found += self._pair(base, row[level], row[mute], row["device"], None)
+        seen = set()
+        for row in [*self.streams, *self.remembered]:
+            app = (program(str(row.get("name", ""))), row.get("subdevice"))
+            if app not in seen:
+                found += self._pair(f"app/{app[0]}", row.get("volume"), row.get("muted"), 0, app[1])
+            seen.add(app)
+        for row in self.streams:
+            found += self._pair(
+                f"stream/{row['id']}", row.get("volume"), row.get("muted"), 0, row.get("subdevice")
+            )
+        return found
+
+    def _pair(self, base: str, level: Any, muted: Any, device: int, subdevice: Any) -> list[Row]:
+        return [
+            self._row(f"{base}.level", "num", level, 127, device, subdevice),
+            self._row(f"{base}.mute", "sw", int(bool(muted)), 1, device, subdevice),
+        ]
+
+    @staticmethod
+    def _row(name: str, type: str, value: Any, max: int, device: int | None, subdevice: Any) -> Row:
+        return {
+            "name": name,
+            "type": type,
+            "value": value,
+            "max": max,
+            "device": device,
+            "subdevice": subdevice,
+        }
+
+    def set(self, name: str, value: int, device: int | None, subdevice: str) -> None:
+        """control.set.  Raises LookupError where there is no such control."""
+        base, _, kind = name.rpartition(".")
+        if name == "server.device":
+            for row in self.devices:
+                row["default"] = row["device"] == value
+            return
+        key = {"level": "volume", "mute": "muted"}[kind]
+        stored = bool(value) if kind == "mute" else value
+        if base in ("output", "input"):
+            numbers = [row for row in self.devices if row["default"] or row["device"] == device]
+            row = numbers[0] if device is None else self.devices[device]
+            row[key if base == "output" else f"input_{key}"] = stored
+            return
+        rows = [*self.streams, *self.remembered]
+        if base.startswith("stream/"):
+            mine = next(row for row in self.streams if row["id"] == int(base[7:]))
+            base, subdevice = f"app/{program(mine['name'])}", mine["subdevice"]
+        same = [
+            row for row in rows if f"app/{program(row['name'])}" == base and row["subdevice"] == subdevice
+        ]
+        if not same:
+            raise LookupError(name)
+        for row in same:
+            row[key] = stored

@@ -1,0 +1,36 @@
+"""Rows that several tests of the command line show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MPV: dict[str, Any] = {
+    "id": 7, "name": "mpv", "pid": 812, "uid": 1000, "device": 0, "subdevice": "default", "mode": "play",
+    "state": "running", "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "muted": False,
+    "position": 441000, "latency": 9600, "xruns": 2, "stream": 3,
+    "conversion": "44.1 -> 48 kHz, s16le -> s24le3", "type": "music",
+}  # fmt: skip
+
+
+def control(name: str, value: int, device: int | None, subdevice: str | None, event: str = "change") -> Any:
+    kind = "num" if name.endswith("level") else "sw" if name.endswith("mute") else "sel"
+    most = {"num": 127, "sw": 1, "sel": 1}[kind]
+    row = {"name": name, "type": kind, "value": value, "max": most}
+    return ("controls", {**row, "device": device, "subdevice": subdevice, "event": event})
+
+
+def happened(event: str, time: float, level: str = "info", **facts: Any) -> Any:
+    return ("events", {"event": event, "time": time, "level": level, **facts})
+
+
+NEWS = [
+    control("output.level", 89, 0, None),
+    control("app/mpv.mute", 1, 0, "default"),
+    control("stream/7.mute", 1, 0, "default"),
+    control("app/mpv.mute", 0, 0, "default"),
+    control("app/\x1b[2J.level", 127, 0, "rear", "new"),
+    control("app/mpv.level", 127, 0, "default", "gone"),
+    control("server.device", 1, None, "default"),
+    happened("stream.open", 1_800_000_000.25, id=7, name="my player", link=None),
+    happened("xrun", 1_800_000_001.0, "warning", stream=7, cause="\x1bclient", duplex=True),
+]
