@@ -179,7 +179,9 @@ def test_late_events_of_an_earlier_opening_are_nobodys(house: House, client: Cli
     assert device_row(client)["state"] == "idle"
 
 
-def test_a_failure_is_told_even_when_its_streams_closed_the_device_first(house: House, client: Client) -> None:
+def test_a_failure_is_told_even_when_its_streams_closed_the_device_first(
+    house: House, client: Client
+) -> None:
     number = client.open()
     client.call("start", stream=number)
     device = house.device
