@@ -345,6 +345,7 @@ class ClientStream:
         """Its connection is gone: the pump releases what was started."""
         self._gone = True
         self._waiting.clear()
+        self._stopping.clear()
         self._core.remove(self.row)
         if self._run is None:
             self._let_go()

@@ -155,8 +155,7 @@ class FakeDevice:
 
     def _end(self) -> None:
         for stream in list(self.started):
-            stream.conn.let_go(stream.number)
-            self.engine.post(StreamEnded(stream.id, EndReason.DEVICE), StreamReleased(stream.id))
+            stream.conn.end(stream.number, EndReason.DEVICE)
 
 
 class FakeStream:
@@ -210,6 +209,7 @@ class Slot:
     draining: bool = False
     drained: bool = True
     answer: bytes = b""
+    request: int | None = None  # id of the stop that the answer is for
 
 
 @dataclass
@@ -280,6 +280,7 @@ class FakeConn:
             return False
         if method in ("stop", "flush") and len(args) == 1:
             answer = msgpack.packb([1, ident, None, {"stream": args["stream"]}])
+            slot.request = ident
             self.stop(args["stream"], drain=method == "stop", answer=answer)
             return True
         if method == "close":
@@ -304,9 +305,13 @@ class FakeConn:
 
     def end_xrun(self, number: int) -> None:
         """The engine ends a stream whose policy is error."""
-        stream = self.slots[number].stream
+        self.end(number, EndReason.XRUN)
+
+    def end(self, number: int, reason: EndReason) -> None:
+        """The engine ends a stream; a stop that waits is left to the daemon."""
+        slot = self.slots[number]
         self.let_go(number)
-        self.engine.post(StreamEnded(stream.id, EndReason.XRUN), StreamReleased(stream.id))
+        self.engine.post(StreamEnded(slot.stream.id, reason, slot.request), StreamReleased(slot.stream.id))
 
     def vanish(self, reason: CloseReason = CloseReason.EOF, errno: int = 0) -> None:
         """The socket is closed; streams that ran are let go."""
