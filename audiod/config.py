@@ -150,7 +150,7 @@ def resolve(
         realtime=known.pick("server.realtime", asked(options.realtime), default=True),
         log_level=known.pick("server.log_level", asked(options.log_level), default="info"),
         users=users,
-        state=_state(known, environ, euid),
+        state=_state(known, options, environ, euid),
         files=merged.files,
         origins=known.origins,
         source=Source(options, environ, euid, search),
@@ -260,15 +260,17 @@ def _listen(known: Layers, options: Options, unit: int, environ: Mapping[str, st
     return Listen(Path(f"/tmp/audiod-{euid}") / name, 0o700, group=False)
 
 
-def _state(known: Layers, environ: Mapping[str, str], euid: int) -> State:
+def _state(known: Layers, options: Options, environ: Mapping[str, str], euid: int) -> State:
     path: Path | None = STATE_DIR
     if euid:
         home = environ.get("XDG_STATE_HOME", "")
         if not home.startswith("/"):
             home = environ["HOME"] + "/.local/state" if environ.get("HOME", "").startswith("/") else ""
         path = Path(home) / "audiod" if home else None
-    said = known.pick("state.path")
-    return State(Path(said) if said else path, known.pick("state.enabled", default=True))
+    off = options.state == "none"
+    said = known.pick("state.path", None if off else asked(options.state))
+    enabled = known.pick("state.enabled", asked(False if off else None), default=True)
+    return State(Path(said).absolute() if said else path, enabled)
 
 
 def _check_group(name: str, origin: str) -> None:

@@ -154,11 +154,11 @@ class Core:
             if topic in topics:
                 self._subscribers.setdefault(topic, {})[subscriber] = None
 
-    def publish(self, topic: str, event: str, row: Callable[[], Row]) -> None:
-        """Tell the topic's subscribers of a change: "new", "change" or "gone"; of `events` its name."""
+    def publish(self, topic: str, event: str | None, row: Callable[[], Row]) -> None:
+        """Tell the topic's subscribers of a change: "new", "change" or "gone"; None: the row tells itself."""
         subscribers = self._subscribers.get(topic)
         if subscribers:
-            told = {**row(), "event": event}
+            told = row() if event is None else {**row(), "event": event}
             for subscriber in list(subscribers):
                 subscriber(topic, told)
 

@@ -72,6 +72,7 @@ class Dispatch:
         self._rt_told = False
         self._clock = clock
         self._started = clock()
+        log.listen(self._logged)
         self._log = log.get()
 
     # ---- connections ----
@@ -220,6 +221,10 @@ class Dispatch:
                 late_us=(event.wake_ns - event.due_ns) // 1000 if event.due_ns else None,
             )
 
+    def _logged(self, facts: Callable[[], Row]) -> None:
+        """What is logged is an event for whoever has subscribed to them."""
+        self.core.publish("events", None, facts)
+
     def _thread(self, event: eng.ThreadStarted) -> None:
         if event.errno and not self._rt_told:
             self._rt_told = True
@@ -284,6 +289,7 @@ class Dispatch:
         """Close devices, which finishes files, and the engine."""
         self.devices.close_all()
         self.engine.close()
+        log.unlisten(self._logged)
 
     # ---- status ----
 

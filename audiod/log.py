@@ -2,8 +2,9 @@
 
 A console renderer on a terminal, key=value lines elsewhere; under systemd each
 line begins with its priority `<N>`, as sd-daemon(3) wants it.  Only the control
-thread logs.  Levels: error (someone must act), warning (someone will notice),
-info (what a user did), debug (why we did it).
+thread logs; whoever `listen`s hears of every event but debug's, whatever is
+shown.  Levels: error (someone must act), warning (someone will notice), info
+(what a user did), debug (why we did it).
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+Facts = dict[str, object]
+Listener = Callable[[Callable[[], Facts]], None]
+
+_TEXT_MAX = 1024  # letters of a fact that listeners are told
+
+_listeners: list[Listener] = []
+_shown = {"level": _LEVELS["info"]}
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -26,7 +36,12 @@ def setup(level: str, environ: Mapping[str, str] | None = None, stream: TextIO |
     """Configure structlog for the process: events of `level` and above go to `stream` (stderr)."""
     stream = sys.stderr if stream is None else stream
     journal = _is_journal(stream, os.environ if environ is None else environ)
-    processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        _tell,
+        _drop_quiet,
+        structlog.processors.format_exc_info,
+    ]
     if stream.isatty() and not journal:
         processors += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
@@ -40,15 +55,17 @@ def setup(level: str, environ: Mapping[str, str] | None = None, stream: TextIO |
         processors += [_priority(render)] if journal else [render]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(_Careless(stream)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
+    set_level(level)
 
 
 def set_level(level: str) -> None:
     """From now on show events of `level` and above."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+    _shown["level"] = _LEVELS[level]
+    least = min(_LEVELS[level], _LEVELS["info"])  # what listeners are told
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
 
 
 class _Careless:
@@ -71,6 +88,39 @@ def get(**facts: object) -> Logger:
     """A logger that adds these facts to each event."""
     logger: Logger = structlog.get_logger(**facts)
     return logger
+
+
+def listen(listener: Listener) -> None:
+    """Tell `listener` of each event: it is given a function that makes the row, if anybody wants it."""
+    _listeners.append(listener)
+
+
+def unlisten(listener: Listener) -> None:
+    _listeners.remove(listener)
+
+
+def _tell(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _LEVELS.get(event["level"], 0) >= _LEVELS["info"]:
+        for listener in list(_listeners):
+            listener(lambda: _row(event))
+    return event
+
+
+def _row(event: Mapping[str, Any]) -> Facts:
+    facts = {key: _plain(value) for key, value in event.items() if key != "exc_info"}
+    return {**facts, "time": time.time()}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)[:_TEXT_MAX].encode(errors="replace").decode()
+
+
+def _drop_quiet(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _LEVELS.get(event["level"], _shown["level"]) < _shown["level"]:
+        raise structlog.DropEvent
+    return event
 
 
 def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

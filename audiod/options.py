@@ -27,6 +27,7 @@ LETTERS = "a:b:c:C:de:F:f:hj:L:m:Q:q:r:s:t:U:v:w:z:"
 LONG = (
     "config=",
     "socket=",
+    "state=",
     "check",
     "demo",
     "help",
@@ -42,7 +43,8 @@ USAGE = """\
 usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
               [-f SPEC] [-j on|off] [-m mode] [-r rate] [-s name] [-U unit]
               [-v volume] [-w on|off] [-z nframes]
-              [--config FILE] [--socket PATH] [--log-level LEVEL] [--no-realtime]
+              [--config FILE] [--socket PATH] [--state DIR|none]
+              [--log-level LEVEL] [--no-realtime]
               [--check | --demo [FILE] | --help | --version]
 
   for the device that follows as -f:
@@ -65,6 +67,8 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
   -d             log more
   --config FILE  read FILE, not audiod.toml and audiod.d/*.toml of /etc/audiod (root)
                  or ~/.config/audiod; what is given here wins, -f replaces its devices
+  --state DIR    remember volumes and the default device in DIR (default: /var/lib/audiod
+                 as root, ~/.local/state/audiod), or nowhere: none
   --check        say what it would do, or what is wrong in the files, and end
 """
 
@@ -91,6 +95,7 @@ class Options:
     bufsz: int | None = None
     unit: int | None = None
     socket: str | None = None
+    state: str | None = None  # a directory, or "none"
     log_level: str | None = None
     realtime: bool | None = None
     config: str | None = None
@@ -322,6 +327,7 @@ _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--log-level": ("log_level", _level),
     "--no-realtime": ("realtime", _false),
     "--socket": ("socket", _path),
+    "--state": ("state", _path),
     "--version": ("version", _true),
 }
 _LATER = {

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 VERSION = 1
 
 Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
-Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+Text = Annotated[str, Meta(min_length=1)]
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class BadState(Exception):
@@ -36,8 +37,8 @@ class SavedDevice(Struct, frozen=True):
 class SavedProgram(Struct, frozen=True):
     """Of a program on a sub-device."""
 
-    subdevice: Text
-    program: Text
+    subdevice: Word
+    program: Word
     level: Volume = VOL_MAX
     mute: bool = False
 

@@ -24,6 +24,7 @@ from audiod.config import RT_PRIO, Config
 from audiod.dispatch import Dispatch
 from audiod.errors import AudiodError, StartError
 from audiod.listener import Listener
+from audiod.state import State
 
 if TYPE_CHECKING:
     from audiod.engine import Engine
@@ -65,13 +66,26 @@ class Server:
             self._make_engine(self._rt_prio), self.config, rt_prio=self._rt_prio, limits=self._limits
         )
         try:
+            self._state = self._restored()
             await self._run(signals, task_status)
+            if self._state is not None:
+                await self._state.finish()
         finally:
             self._dispatch.close()
 
     def end(self) -> None:
         """Begin the orderly end, as TERM does."""
         self._ending.set()
+
+    def _restored(self) -> State | None:
+        """The state file, what it holds restored; None: there is to be none."""
+        place, controls = self.config.state, self._dispatch.core.controls
+        if place.path is None or not place.enabled:
+            return None
+        state = State(place.path, self.config.unit, controls.saved)
+        state.begin(controls.restore)
+        controls.changed = state.changed
+        return state
 
     async def _run(self, signals: bool, task_status: trio.TaskStatus[Dispatch]) -> None:
         dispatch, listen = self._dispatch, self.config.listen
@@ -87,6 +101,8 @@ class Server:
                 if signals:
                     await nursery.start(self._watch_signals)
                 nursery.start_soon(self._pass_events)
+                if self._state is not None:
+                    nursery.start_soon(self._state.keep)
                 async with trio.open_nursery() as door:
                     door.start_soon(listener.serve, dispatch.accept)
                     dispatch.sockets.append(str(listen.path))

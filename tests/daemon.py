@@ -23,7 +23,7 @@ class Daemon:
         self.log_path = folder / "audiod.log"
         self._log = self.log_path.open("wb")
         self.process = subprocess.Popen(
-            [BIN / "audiod", "--socket", self.socket, *args],
+            [BIN / "audiod", "--socket", self.socket, "--state", folder / "state", *args],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=self.env,

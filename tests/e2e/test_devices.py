@@ -61,7 +61,8 @@ def wav(path: Path, frames: np.ndarray, rate: int = 48000) -> Path:
 
 def refused_start(folder: Path, *args: str, code: int = 1, **options: object) -> str:
     """Start a daemon that must not start; what it says on stderr, one line and no traceback."""
-    words = [BIN / "audiod", "--socket", folder / "audiod.sock", "--log-level", "warning", *args]
+    words = [BIN / "audiod", "--socket", folder / "audiod.sock", "--state", "none"]
+    words += ["--log-level", "warning", *args]
     done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, **options)  # type: ignore[call-overload]
     said: str = done.stderr.decode()
     assert done.returncode == code, (done.returncode, said)
@@ -368,7 +369,7 @@ def test_hup_without_files_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_closed_standard_error_does_not_end_it(tmp_path: Path) -> None:
-    words = [BIN / "audiod", "--socket", tmp_path / "s", "-f", "null"]
+    words = [BIN / "audiod", "--socket", tmp_path / "s", "--state", "none", "-f", "null"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()

@@ -130,8 +130,8 @@ class Audiod(Server):
         self.tool = compile_load()
         binary = Path(sys.executable).with_name("audiod")
         self.spawn(
-            [binary, "--socket", self.socket, "--log-level", "warning", "-z", str(block), "-b", str(bufsz),
-             "-f", "null", *([] if realtime else ["--no-realtime"])],
+            [binary, "--socket", self.socket, "--state", "none", "--log-level", "warning",
+             "-z", str(block), "-b", str(bufsz), "-f", "null", *([] if realtime else ["--no-realtime"])],
             {},
             stdout=subprocess.PIPE,
         )  # fmt: skip
