@@ -61,6 +61,7 @@ class Dispatch:
         self.sessions: dict[int, Session] = {}
         self.sockets: list[str] = []
         self.ending = False
+        self.on_dismissed: Callable[[int], None] = lambda ident: None
         self.core.controls.move_default = self._move_default
         self.settings = Settings(config, self.core, self.devices)
         self._queries = Queries(self.core, self.settings, unit=config.unit, facts=self._facts)
@@ -109,6 +110,7 @@ class Dispatch:
             devices=self.devices,
             runs=self,
             answers=self._queries,
+            dismissed=lambda ident: self.on_dismissed(ident),
         )
 
     # ---- ids of started streams ----
@@ -185,6 +187,13 @@ class Dispatch:
         session = self.sessions.get(ident)
         if session is not None:
             session.refuse(breach_fault(Breach[why.name], number if number >= 0 else None))
+
+    def cut(self, ident: int) -> None:
+        """Close a connection whose peer has not read its last words, if it still is there."""
+        session = self.sessions.get(ident)
+        if session is not None:
+            self._log.warning("client.cut", client=ident, reason="it does not read why it is closed")
+            session.conn.close(flush=False)
 
     def _of(self, run: int, act: Callable[[ClientStream], None]) -> None:
         stream = self._streams.get(run)

@@ -23,6 +23,7 @@ from audiod import log, realtime
 from audiod.config import RT_PRIO, Config
 from audiod.dispatch import Dispatch
 from audiod.errors import AudiodError, StartError
+from audiod.linger import Linger
 from audiod.listener import Listener
 from audiod.state import State
 
@@ -100,6 +101,9 @@ class Server:
             async with trio.open_nursery() as nursery:
                 if signals:
                     await nursery.start(self._watch_signals)
+                linger = Linger(dispatch.cut)
+                dispatch.on_dismissed = linger.begin
+                nursery.start_soon(linger.watch)
                 nursery.start_soon(self._pass_events)
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)

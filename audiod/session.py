@@ -43,7 +43,10 @@ class Answers(Protocol):
 
 
 class Session:
-    """A connection; `answers` is asked what does not concern one of its streams."""
+    """A connection; `answers` is asked what does not concern one of its streams.
+
+    `dismissed` hears that its last words are out, and it waits for the peer to read them.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Session:
         devices: Devices,
         runs: Runs,
         answers: Answers,
+        dismissed: Callable[[int], None],
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -70,6 +74,7 @@ class Session:
         self._devices = devices
         self._runs = runs
         self._answers = answers
+        self._dismissed = dismissed
         self._unknown: set[str] = set()
         self._log = log.get(client=ident)
 
@@ -102,6 +107,7 @@ class Session:
         self.closing = True
         self._core.subscribe(self._changed, ())
         self.conn.close(flush=True)
+        self._dismissed(self.id)
 
     def lost(self) -> None:
         """The connection is closed: the pump releases its started streams."""

@@ -221,6 +221,7 @@ class FakeConn:
     slots: dict[int, Slot] = field(default_factory=dict)
     closing: bool = False
     freed: bool = False
+    deaf: bool = False  # the peer does not read: what is queued stays queued
 
     # ---- audiod.engine.Conn ----
 
@@ -256,9 +257,9 @@ class FakeConn:
 
     def close(self, *, flush: bool = True) -> None:
         assert not self.freed
-        if not self.closing:
-            self.closing = True
+        if self.fd >= 0 and (not self.closing or not flush) and not (flush and self.deaf):
             self.vanish(CloseReason.SELF)
+        self.closing = True
 
     def free(self) -> None:
         assert not self.freed
