@@ -54,6 +54,13 @@ class Cli:
         assert (done.returncode, done.stderr) == (0, b"")
         return json.loads(done.stdout)
 
+    def python(self, code: str) -> str:
+        """What a piece of Python prints, in this place."""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, env=self.env, cwd=self.place, check=True
+        )
+        return done.stdout.decode()
+
     def fails(self, code: int, *words: str, **env: str) -> str:
         """The complaint of a command that ends with `code` and prints nothing else."""
         done = self(*words, **env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from audiod_client.cli import run
@@ -152,15 +153,20 @@ def test_help_and_version(cli: Cli) -> None:
     assert cli.text("--version").startswith("audioctl ")
 
 
-def test_short_verbs_load_little(cli: Cli) -> None:
-    """What makes a verb slow to start stays unloaded."""
+SHORT = [["status"], ["volume", "+5%"], ["mute"], ["default"], ["streams", "--json"], ["config", "show"]]
+
+
+@pytest.mark.parametrize("words", SHORT)
+def test_short_verbs_load_little(words: list[str], cli: Cli) -> None:
+    """What makes a verb slow to start stays unloaded, other verbs among it."""
     check = (
-        "import sys; from audiod_client.cli import run; code = run(['status']);"
-        "slow = {'trio', 'numpy', 'soundfile', 'rich', 'structlog', 'msgspec', 'cffi', 'audiod', 'asyncio'};"
+        f"import sys; from audiod_client.cli import VERBS, run; code = run({words});"
+        "slow = {'trio', 'numpy', 'soundfile', 'rich', 'structlog', 'msgspec', 'cffi', 'audiod', 'asyncio',"
+        " 'docstring_parser', 'subprocess', 'importlib.metadata', 'audiod_client.aio'};"
+        f"slow |= {{f'audiod_client.cli.{{verb}}' for verb in VERBS if verb != {words[0]!r}}};"
         "print(sorted(slow & set(sys.modules)), code)"
     )
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, env=cli.env, check=True)
-    assert done.stdout.decode().splitlines()[-1] == "[] 0"
+    assert cli.python(check).splitlines()[-1] == "[] 0"
 
 
 def test_plain_files_need_no_numpy(cli: Cli) -> None:
@@ -174,3 +180,11 @@ def test_plain_files_need_no_numpy(cli: Cli) -> None:
     )
     assert done.stdout.decode().splitlines()[-1] == "[] 0"
     assert cli.played() == PCM
+
+
+def test_the_benchmark_of_starting_up_runs() -> None:
+    bench = Path(__file__).parents[1] / "perf/bench_cli.py"
+    done = subprocess.run([sys.executable, bench, "1"], capture_output=True, check=True)
+    lines = done.stdout.decode().splitlines()
+    assert lines[0].split()[:3] == ["python", "-c", "pass"] and lines[0].endswith(" 1.0 x")
+    assert {"status", "volume", "--help"} <= {word for line in lines for word in line.split()}
