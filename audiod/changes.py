@@ -75,23 +75,25 @@ def flatten(config: Config) -> dict[str, Value]:
 def diff(old: Config, new: Config, busy: Collection[int] = ()) -> list[Change]:
     """What differs, and what becomes of it in a server whose devices `busy` are in use."""
     before, after = flatten(old), flatten(new)
-    lost = range(len(new.devices), len(old.devices))
+    lost = {device.number for device in old.devices[len(new.devices) :]}
+    known = {sub.name for sub in new.subdevices}
     found = []
     for key in {**before, **after}:
         was, will = before.get(key), after.get(key)
         if was != will or (key in before) != (key in after):
-            found.append(Change(key, was, will, _effect(key, busy, lost)))
+            found.append(Change(key, was, will, _effect(key, busy, lost, known)))
     return found
 
 
-def _effect(key: str, busy: Collection[int], lost: Collection[int]) -> str:
+def _effect(key: str, busy: Collection[int], lost: Collection[int], known: Collection[str]) -> str:
+    """`lost`: devices that are no longer configured; `known`: sub-devices that are."""
     table, *names = key.split(".")
     if table != "device":
         return AT_ONCE if key == "server.log_level" else RESTART
-    number = int(names[0])
-    if number in lost:
-        return RESTART
-    if names[1] in _REOPENS and number in busy:
+    number, what = names[:2]
+    if int(number) in lost:
+        return AT_ONCE if what == "subdevice" and names[2] in known else RESTART
+    if what in _REOPENS and int(number) in busy:
         return f"device {number} reopens when idle"
     return AT_ONCE
 

@@ -1,6 +1,6 @@
 """Schema: which tables and keys a configuration file may have, and what each of them takes.
 
-The only importer of msgspec in the daemon: it checks types and ranges, our own
+msgspec checks types and ranges, and nothing of it is seen outside; our own
 readers make what the daemon works with.  Collects every problem with its place
 and the nearest key that exists.  Pure.
 """
@@ -190,13 +190,13 @@ class _Reading:
         return file
 
     def _device(self, value: Any, path: Path) -> DeviceTable:
-        device = DeviceTable(self.where(path), self._table(value, path, DEVICE, "subdevice"))
         self._need(value, path, "spec")
+        device = DeviceTable(self.where(path), self._table(value, path, DEVICE, "subdevice"))
         subs = value.get("subdevice", []) if isinstance(value, dict) else []
         for number, one in enumerate(self._list(subs, (*path, "subdevice"))):
             here = (*path, "subdevice", number)
-            device.subdevices.append(self._table(one, here, SUBDEVICE))
             self._need(one, here, "name")
+            device.subdevices.append(self._table(one, here, SUBDEVICE))
         return device
 
     def _need(self, value: Any, path: Path, name: str) -> None:
@@ -244,10 +244,10 @@ class _Reading:
         key, names = str(name)[:64], list(known)
         owner = next((owner for owner, keys in _EVERY.items() if key in keys), None)
         near = difflib.get_close_matches(key, names, 1)
-        if near:
-            hint = f"did you mean {near[0]!r}?"
-        elif owner is not None:
+        if owner is not None:
             hint = f"{key} belongs to " + (f"[[{owner}]]" if "device" in owner else f"[{owner}]")
+        elif near:
+            hint = f"did you mean {near[0]!r}?"
         else:
             hint = "there are " + ", ".join(names)
         inside = f"[{_dotted(tuple(table))}] has no key" if table else "there is no table or key"
