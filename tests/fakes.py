@@ -185,6 +185,8 @@ class FakeStream:
     def move(self, device: FakeDevice, par: StreamPar) -> None:
         if par.appbufsz < device.par.round:
             raise EngineError(errno.EINVAL, "moving a stream: Invalid argument")
+        if self not in self.device.started:
+            return  # it has ended, which its control has not heard yet
         self.left, self.device, self.par = self.device, device, par
         self.left.started.remove(self)
         device.started.append(self)
