@@ -170,6 +170,8 @@ class Server:
         async for number in received:
             name = signal.Signals(number).name
             if number == signal.SIGHUP:
+                if self._ending.is_set():
+                    continue  # nothing new begins
                 with contextlib.suppress(AudiodError):  # logged; nothing has changed
                     self._dispatch.settings.reload()
             elif not self._ending.is_set():

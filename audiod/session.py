@@ -140,7 +140,7 @@ class Session:
                 )
             )
         args: Any = validate.validate(request.method, request.args)
-        if self.ending is not None and request.method in ("open", "start"):
+        if self.ending is not None and request.method in ("open", "start", "config.reload"):
             raise FaultError(self.ending)
         if isinstance(args, validate.HelloArgs):
             return self._hello(args)

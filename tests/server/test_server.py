@@ -169,6 +169,7 @@ async def test_the_end_waits_for_a_drain(tmp_path: Path, autojump_clock: MockClo
         await trio.sleep(0.5)
         assert closed_with(conn) == []
         assert (await house.ask(conn, "open", mode="play"))[2]["code"] == "ESHUTDOWN"  # nothing new begins
+        assert (await house.ask(conn, "config.reload"))[2]["code"] == "ESHUTDOWN"
         assert (await house.ask(conn, "streams"))[2] is None  # but questions are answered
         assert not house.path.exists()  # but nobody else is let in
         conn.drained(0)
@@ -233,12 +234,15 @@ async def signals(*numbers: int) -> AsyncIterator[int]:
         yield number
 
 
-async def test_the_second_signal_is_immediate(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_the_second_signal_is_immediate(
+    tmp_path: Path, autojump_clock: MockClock, logged: io.StringIO
+) -> None:
     async with running(tmp_path) as house:
         house.engine.holding = True
         sock, conn = await house.play()
         begin = trio.current_time()
-        await house.server.obey(signals(signal.SIGTERM, signal.SIGINT))
+        await house.server.obey(signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+    assert "config.reload" not in logged.getvalue(), "nothing new begins"
     assert trio.current_time() == begin
     assert closed_with(conn) == [(0, "ESHUTDOWN")]
     sock.close()

@@ -314,7 +314,9 @@ def test_subdevices_count_for_streams_opened_from_then_on(tmp_path: Path) -> Non
     client = house.connect()
     client.open(device="rear", start=True)
     client.call("subscribe", topics=["devices"])
+    before = [stream.sub for stream in house.dispatch.core.streams.values()]
     house.reload(client, NULL + sub + "play=[2,3]\nvolume=60\njoin=false")
+    assert [stream.sub for stream in house.dispatch.core.streams.values()] == before
     (told,) = {str(row["subdevices"]) for _, row in client.told("changed")}
     assert "'volume': 60" in told
     client.open(device="rear", start=True)
