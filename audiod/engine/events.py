@@ -1,0 +1,155 @@
+"""What the engine tells Python; `Engine.events` yields these.
+
+Plain frozen data, without the compiled engine.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class CloseReason(enum.IntEnum):
+    EOF = 0
+    ERROR = 1
+    SELF = 2
+    SLOW = 3
+
+
+class ProtocolReason(enum.IntEnum):
+    FORMAT = 1
+    DEPTH = 2
+    SIZE = 3
+    WRITE = 4
+    STREAM = 5
+    MODE = 6
+    FRAME = 7
+    CREDIT = 8
+
+
+class EndReason(enum.IntEnum):
+    XRUN = 1
+    DEVICE = 2
+
+
+class XrunKind(enum.IntEnum):
+    PLAY = 0
+    REC = 1
+    DEVICE = 2
+
+
+@dataclass(frozen=True)
+class Message:
+    """One whole MessagePack message of a client; never one with samples of a started stream."""
+
+    conn: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ConnClosed:
+    conn: int
+    reason: CloseReason
+    errno: int
+
+
+@dataclass(frozen=True)
+class ProtocolBreach:
+    """The pump stopped reading this connection; answer with an error and `Conn.close(flush=True)`."""
+
+    conn: int
+    reason: ProtocolReason
+    number: int
+
+
+@dataclass(frozen=True)
+class StreamStopped:
+    stream: int
+    drained: bool
+
+
+@dataclass(frozen=True)
+class StreamReleased:
+    stream: int
+
+
+@dataclass(frozen=True)
+class Playing:
+    stream: int
+    device_frame: int
+
+
+@dataclass(frozen=True)
+class Xrun:
+    """An xrun with the numbers that classify it; times in CLOCK_MONOTONIC ns, 0 unknown."""
+
+    stream: int
+    device: int
+    kind: XrunKind
+    due_ns: int
+    wake_ns: int
+    arrival_ns: int
+    swept_ns: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class StreamEnded:
+    """Ended by the engine; `request` is the id of a stop or flush that it leaves without an answer."""
+
+    stream: int
+    reason: EndReason
+    request: int | None = None
+
+
+@dataclass(frozen=True)
+class StreamMoved:
+    """It has followed `Stream.move`; its old device may be closed."""
+
+    stream: int
+
+
+@dataclass(frozen=True)
+class DeviceStarted:
+    device: int
+
+
+@dataclass(frozen=True)
+class DeviceStopped:
+    device: int
+
+
+@dataclass(frozen=True)
+class DeviceFailed:
+    device: int
+    errno: int
+
+
+@dataclass(frozen=True)
+class Synced:
+    cookie: int
+
+
+@dataclass(frozen=True)
+class ThreadStarted:
+    tid: int
+    device: int | None
+    errno: int
+
+
+Event = (
+    Message
+    | ConnClosed
+    | ProtocolBreach
+    | StreamStopped
+    | StreamReleased
+    | Playing
+    | Xrun
+    | StreamEnded
+    | StreamMoved
+    | DeviceStarted
+    | DeviceStopped
+    | DeviceFailed
+    | Synced
+    | ThreadStarted
+)

@@ -1,0 +1,388 @@
+"""Handles of the engine's objects: `Engine`, `Device`, `Stream`, `Conn`.
+
+The only importer of the compiled engine.  Runs on the control thread alone; no
+call here waits for a device's clock, but the driver's open and close.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from audiod.engine._lib import ffi, lib
+from audiod.engine.events import (
+    CloseReason,
+    ConnClosed,
+    DeviceFailed,
+    DeviceStarted,
+    DeviceStopped,
+    EndReason,
+    Event,
+    Message,
+    Playing,
+    ProtocolBreach,
+    ProtocolReason,
+    StreamEnded,
+    StreamMoved,
+    StreamReleased,
+    StreamStopped,
+    Synced,
+    ThreadStarted,
+    Xrun,
+    XrunKind,
+)
+from audiod.engine.values import (
+    Clock,
+    Cycle,
+    DeviceConf,
+    DevicePar,
+    DeviceStats,
+    Encoding,
+    StreamPar,
+    StreamState,
+    StreamStats,
+    ThreadInfo,
+)
+
+_ABI = 1
+_ERRSZ = 1024  # a path and a reason
+_PAYLOAD = 128 * 1024  # larger than MSG_MAX
+
+
+class EngineError(OSError):
+    """A call into the engine was refused; `errno` says why, `strerror` in words."""
+
+
+def _check(rc: int, what: str) -> int:
+    if rc < 0:
+        raise EngineError(-rc, f"{what}: {os.strerror(-rc)}")
+    return rc
+
+
+class Limits:
+    """Limits that the pump enforces on every connection."""
+
+    MSG_MAX: int = lib.MSG_MAX
+    MSG_DEPTH: int = lib.MSG_DEPTH
+    WRITE_MAX: int = lib.WRITE_MAX
+    CONN_OUT_MAX: int = lib.CONN_OUT_MAX
+    CONN_NSTREAMS: int = lib.CONN_NSTREAMS
+
+
+class Engine:
+    """The engine with its pump thread.  `rt_prio` 0 asks for no realtime scheduling."""
+
+    def __init__(self, *, rt_prio: int = 0, lock_memory: bool = True) -> None:
+        if lib.engine_abi() != _ABI:
+            raise EngineError(0, "the compiled engine does not belong to this audiod: install again")
+        out = ffi.new("engine **")
+        conf = ffi.new("struct engine_conf *", {"rt_prio": rt_prio, "lock_memory": int(lock_memory)})
+        _check(lib.engine_new(out, conf), "starting the engine")
+        self._h = out[0]
+        self._ev = ffi.new("struct event *")
+        self._buf = ffi.new("char[]", _PAYLOAD)
+
+    def close(self) -> None:
+        """Free the engine; every device is closed and every connection freed before."""
+        if self._h:
+            lib.engine_free(self._h)
+            self._h = ffi.NULL
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `events` has something."""
+        return int(lib.engine_fd(self._h))
+
+    def events(self) -> Iterator[Event]:
+        """Every event that waits, oldest first; ends when there is none."""
+        lib.engine_clear(self._h)
+        while self._h and lib.engine_next(self._h, self._ev, self._buf, _PAYLOAD) > 0:
+            event = self._event()
+            if event is not None:
+                yield event
+
+    def sync(self, cookie: int) -> None:
+        """Ask the pump to empty every socket and queue once, then to post `Synced(cookie)`."""
+        _check(lib.engine_sync(self._h, cookie), "engine_sync")
+
+    def threads(self) -> list[ThreadInfo]:
+        """The engine's threads with their scheduling as the kernel reports it."""
+        n = 64
+        out = ffi.new("struct thread_info[]", n)
+        got = _check(lib.engine_threads(self._h, out, n), "engine_threads")
+        return [
+            ThreadInfo(
+                tid=t.tid,
+                device=None if t.device < 0 else t.device,
+                realtime=t.policy == 1,
+                prio=t.prio,
+                asked=t.asked,
+                err=t.err,
+            )
+            for t in out[0:got]
+        ]
+
+    def pump_usage(self) -> tuple[int, int]:
+        """Wake-ups of the pump so far and its CPU time in ns."""
+        wakeups, cpu = ffi.new("int64_t *"), ffi.new("int64_t *")
+        lib.engine_pump_wakeups(self._h, wakeups, cpu)
+        return wakeups[0], cpu[0]
+
+    def device_open(self, ident: int, conf: DeviceConf) -> Device:
+        """Open a device and start its thread.  Raises EngineError with the driver's words."""
+        return Device(self._h, ident, conf)
+
+    def conn_new(self, ident: int, fd: int) -> Conn:
+        """Give a connected socket to the pump, which owns `fd` from here on."""
+        return Conn(self._h, ident, fd)
+
+    def _event(self) -> Event | None:
+        ev = self._ev
+        kind = ev.type
+        if kind == lib.EV_MESSAGE:
+            return Message(ev.id, bytes(ffi.buffer(self._buf, ev.len)))
+        if kind == lib.EV_CONN_CLOSED:
+            return ConnClosed(ev.id, CloseReason(ev.err), ev.a)
+        if kind == lib.EV_PROTOCOL:
+            return ProtocolBreach(ev.id, ProtocolReason(ev.err), ev.a)
+        if kind == lib.EV_STOPPED:
+            return StreamStopped(ev.id, bool(ev.a))
+        if kind == lib.EV_RELEASED:
+            return StreamReleased(ev.id)
+        if kind == lib.EV_PLAYING:
+            return Playing(ev.id, ev.a)
+        if kind == lib.EV_XRUN:
+            return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
+        if kind == lib.EV_ERROR:
+            return StreamEnded(ev.id, EndReason(ev.err), None if ev.a < 0 else ev.a)
+        if kind == lib.EV_MOVED:
+            return StreamMoved(ev.id)
+        if kind == lib.EV_DEV_STARTED:
+            return DeviceStarted(ev.id)
+        if kind == lib.EV_DEV_STOPPED:
+            return DeviceStopped(ev.id)
+        if kind == lib.EV_DEV_FAILED:
+            return DeviceFailed(ev.id, ev.err)
+        if kind == lib.EV_SYNCED:
+            return Synced(ev.a)
+        if kind == lib.EV_THREAD:
+            return ThreadStarted(ev.id, None if ev.a == 0 else ev.a - 1, ev.err)
+        return None
+
+
+class Device:
+    """An open device with its thread."""
+
+    def __init__(self, engine: object, ident: int, conf: DeviceConf) -> None:
+        self.id = ident
+        self._h = ffi.NULL
+        keep = [ffi.new("char[]", s.encode()) for s in (conf.driver, conf.arg, conf.rec or "")]
+        c = ffi.new("struct device_conf *")
+        c.driver, c.arg = keep[0], keep[1]
+        c.rec = keep[2] if conf.rec is not None else ffi.NULL
+        c.free_clock, c.append = conf.free_clock, conf.append
+        c.dither, c.stall_ms = conf.dither, conf.stall_ms
+        c.ppm, c.jitter_ns = conf.ppm, conf.jitter_ns
+        c.xrun_every_ns, c.unplug_after_ns = conf.xrun_every_ns, conf.unplug_after_ns
+        c.par = _device_par(conf.par)
+        out, err = ffi.new("device **"), ffi.new("char[]", _ERRSZ)
+        rc = lib.device_open(engine, ident, c, out, err, _ERRSZ)
+        if rc < 0:
+            raise EngineError(-rc, ffi.string(err).decode(errors="replace") or os.strerror(-rc))
+        self._h = out[0]
+        par = ffi.new("struct device_par *")
+        lib.device_getpar(self._h, par)
+        self.par = DevicePar(
+            enc=_encoding(par.enc),
+            rate=par.rate,
+            round=par.round,
+            bufsz=par.bufsz,
+            pchan=par.pchan,
+            rchan=par.rchan,
+            clock=Clock(par.clock),
+        )
+
+    def close(self) -> None:
+        """Close it: its streams get StreamEnded and StreamReleased; waits for its thread."""
+        if self._h:
+            lib.device_close(self._h)
+            self._h = ffi.NULL
+
+    def step(self, nblocks: int = 1) -> None:
+        """manual only: let blocks pass; returns when they were mixed."""
+        _check(lib.device_step(self._h, nblocks), "device_step")
+
+    def setgain(self, gain: float) -> None:
+        """The software master, linear."""
+        lib.device_setgain(self._h, gain)
+
+    def setrecgain(self, gain: float) -> None:
+        """The gain of what is recorded, linear."""
+        lib.device_setrecgain(self._h, gain)
+
+    def setgroup(self, group: int, nmembers: int) -> None:
+        """Streams of a link group start in one cycle when so many are ready."""
+        lib.device_setgroup(self._h, group, nmembers)
+
+    def stats(self) -> DeviceStats:
+        s = ffi.new("struct device_stats *")
+        lib.device_getstats(self._h, s)
+        return DeviceStats(
+            cycles=s.cycles,
+            position=s.position,
+            xruns=s.xruns,
+            clipped=s.clipped,
+            bypassed=s.bypassed,
+            cpu_ns=s.cpu_ns,
+            running=bool(s.running),
+            streams=s.streams,
+        )
+
+    def cycles(self, most: int = 1024) -> list[Cycle]:
+        """The records of the last cycles, newest last."""
+        out = ffi.new("struct cycle[]", most)
+        got = _check(lib.device_getcycles(self._h, out, most), "device_getcycles")
+        return [
+            Cycle(c.seq, c.due_ns, c.wake_ns, c.end_ns, c.nblocks, c.nstreams, c.nxruns, bool(c.flags & 1))
+            for c in out[0:got]
+        ]
+
+    def stream_new(self, ident: int, par: StreamPar) -> Stream:
+        """Make a stream of this device; it does nothing until it is started."""
+        return Stream(self._h, ident, par)
+
+
+class Stream:
+    """One stream from start to stop.  Free it after StreamReleased (or if never started)."""
+
+    def __init__(self, device: object, ident: int, par: StreamPar) -> None:
+        self.id = ident
+        self.par = par
+        out = ffi.new("stream **")
+        _check(lib.stream_new(device, ident, _stream_par(par), out), "making a stream")
+        self._h = out[0]
+
+    def free(self) -> None:
+        if self._h:
+            lib.stream_free(self._h)
+            self._h = ffi.NULL
+
+    def start(self) -> None:
+        """Start without a connection; `write` and `read` are its ends."""
+        _check(lib.stream_start(self._h), "starting a stream")
+
+    def stop(self, *, drain: bool = True) -> None:
+        _check(lib.stream_stop(self._h, int(drain)), "stopping a stream")
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Frames taken of `data`, interleaved in the stream's encoding (without a connection only)."""
+        frame = self.par.enc.bps * self.par.pchan
+        buf = ffi.from_buffer(data)
+        return _check(lib.stream_write(self._h, buf, len(buf) // frame), "writing to a stream")
+
+    def read(self, nframes: int) -> bytes:
+        """At most `nframes` recorded frames (without a connection only)."""
+        frame = self.par.enc.bps * self.par.rchan
+        buf = ffi.new("char[]", max(1, nframes * frame))
+        got = _check(lib.stream_read(self._h, buf, nframes), "reading from a stream")
+        return bytes(ffi.buffer(buf, got * frame))
+
+    def move(self, device: Device, par: StreamPar) -> None:
+        """Play on `device` from now on, with a fade; StreamMoved tells when.  `par`: as for a new stream.
+
+        Raises EngineError: EINVAL if the buffer is smaller than a block of that device, EBUSY while it moves.
+        """
+        _check(lib.stream_move(self._h, device._h, _stream_par(par)), "moving a stream")
+        self.par = par
+
+    def setvol(self, vol: int) -> None:
+        lib.stream_setvol(self._h, vol)
+
+    def stats(self) -> StreamStats:
+        s = ffi.new("struct stream_stats *")
+        lib.stream_getstats(self._h, s)
+        return StreamStats(
+            position=s.position,
+            time_ns=s.time_ns,
+            written=s.written,
+            consumed=s.consumed,
+            captured=s.captured,
+            read=s.read,
+            xruns=s.xruns,
+            lost=s.lost,
+            state=StreamState(s.state),
+            vol=s.vol,
+            bypass=bool(s.bypass),
+            delay=s.delay,
+        )
+
+
+class Conn:
+    """One client's socket in the pump.  Free it after ConnClosed."""
+
+    def __init__(self, engine: object, ident: int, fd: int) -> None:
+        self.id = ident
+        out = ffi.new("conn **")
+        _check(lib.conn_new(engine, ident, fd, out), "taking a connection")
+        self._h = out[0]
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; what is sent keeps the order of the calls."""
+        if self._h:
+            lib.conn_send(self._h, data, len(data))
+
+    def tell(self, number: int, data: bytes) -> None:
+        """Queue a notification about a stream; dropped if it has stopped meanwhile."""
+        if self._h:
+            _check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
+
+    def start(self, stream: Stream, number: int, answer: bytes) -> None:
+        """Start `stream` as the client's `number`; credit, onmove and data follow the answer."""
+        _check(lib.conn_start(self._h, stream._h, number, answer, len(answer)), "starting a stream")
+
+    def stop(self, number: int, *, drain: bool, answer: bytes = b"") -> None:
+        """Stop as if the client had asked; the answer is queued behind all else of the stream."""
+        _check(lib.conn_stop(self._h, number, int(drain), answer, len(answer)), "stopping a stream")
+
+    def end(self, number: int, message: bytes = b"") -> None:
+        """End a stream at once; what the client still writes to `number` is ignored."""
+        _check(lib.conn_end(self._h, number, message, len(message)), "ending a stream")
+
+    def close(self, *, flush: bool = True) -> None:
+        """Close after what is queued was sent, or at once."""
+        if self._h:
+            lib.conn_close(self._h, int(flush))
+
+    def free(self) -> None:
+        if self._h:
+            lib.conn_free(self._h)
+            self._h = ffi.NULL
+
+
+def _enc(enc: Encoding) -> dict[str, int]:
+    return {"bits": enc.bits, "bps": enc.bps, "sig": enc.sig, "le": enc.le, "msb": enc.msb, "flt": enc.flt}
+
+
+def _encoding(enc: object) -> Encoding:
+    e: dict[str, int] = {k: getattr(enc, k) for k in ("bits", "bps", "sig", "le", "msb", "flt")}
+    return Encoding(e["bits"], e["bps"], bool(e["sig"]), bool(e["le"]), bool(e["msb"]), bool(e["flt"]))
+
+
+def _stream_par(par: StreamPar) -> object:
+    c = ffi.new("struct stream_par *")
+    c.enc = _enc(par.enc)
+    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax"):
+        setattr(c, name, getattr(par, name))
+    c.flags, c.join = int(par.flags), int(par.join)
+    c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
+    return c
+
+
+def _device_par(par: DevicePar) -> dict[str, object]:
+    return {
+        "enc": _enc(par.enc),
+        "rate": par.rate,
+        "round": par.round,
+        "bufsz": par.bufsz,
+        "pchan": par.pchan,
+        "rchan": par.rchan,
+    }
