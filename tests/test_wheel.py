@@ -43,6 +43,12 @@ def test_one_wheel_for_every_python_and_no_sources_of_c(build: Path) -> None:
     } == set()
 
 
+def test_the_schemas_of_the_command_line(build: Path) -> None:
+    folder = Path("clients/python/audiod_client/cli/schemas")
+    shipped = {Path(n).name for n in names(build) if n.startswith("audiod_client/cli/schemas/")}
+    assert shipped == {path.name for path in (ROOT / folder).iterdir()} and "streams.json" in shipped
+
+
 def test_executables(build: Path) -> None:
     (wheel,) = build.glob("*.whl")
     with zipfile.ZipFile(wheel) as z:

@@ -117,10 +117,19 @@ def test_what_may_mean_several_is_an_error_that_lists_them(desk: Cli) -> None:
         "audioctl: 'mp' means 2 volumes: mpv on snd/default, mplayer on snd/default\n"
         "  give a stream's id, or NAME@SUBDEVICE\n"
     )
-    assert "vlc on snd/rear, vlc on snd/default" in desk.fails(2, "mute", "vlc")
+    desk.server.rows.append({**MPV, "id": 12, "name": "VLC media", "subdevice": "rear"})
+    desk.server.rows.append({**MPV, "id": 13, "name": "vlcmedia"})
+    assert "vlcmedia on snd/rear, vlcmedia on snd/default" in desk.fails(2, "mute", "vlcm")
     assert "no volume 'zz'\n  there are: output, input, snd/1/output" in desk.fails(1, "volume", "zz", "1%")
     assert "no volume ''" in desk.fails(1, "volume", "", "1%")
     assert desk.server.requests("control.set") == []
+
+
+def test_what_plays_comes_before_what_is_remembered(desk: Cli) -> None:
+    assert desk.text("volume", "vlc", "50%").startswith("vlc on snd/rear: 50%")
+    desk.server.rows = [{**MPV, "name": "vlcx"}]
+    assert desk.text("volume", "vlc", "50%").startswith("vlc on snd/default: 50%")
+    assert desk.text("volume", "vlcx", "50%").startswith("vlcx on snd/default: 50%")
 
 
 def test_long_lists_of_choices_are_cut(cli: Cli) -> None:

@@ -21,6 +21,7 @@ def test_monitor(cli: Cli) -> None:
         "mpv          snd/default    muted",
         "mpv          snd/default    not muted",
         "?[2J         snd/rear       100% (0.0 dB)",
+        "c            snd/rear       muted",
         "mpv          snd/default    gone",
         "default                     snd/1",
     ]

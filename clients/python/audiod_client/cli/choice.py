@@ -28,6 +28,7 @@ class Choice(Generic[T]):
     label: str  # for people, in complaints
     index: str = ""
     names: tuple[str, ...] = ()
+    live: bool = True  # of several that fit, those only remembered give way
 
 
 def select(what: str, choices: Sequence[Choice[T]], word: str, hint: str = "give the number") -> T:
@@ -38,6 +39,7 @@ def select(what: str, choices: Sequence[Choice[T]], word: str, hint: str = "give
     found = [c for c in choices if c.index and c.index == word]
     found = found or [c for c in choices if word in c.names]
     found = found or [c for c in choices if word and any(name.startswith(word) for name in c.names)]
+    found = [c for c in found if c.live] or found
     if len(found) == 1:
         return found[0].value
     if not found:

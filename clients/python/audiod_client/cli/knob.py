@@ -98,7 +98,7 @@ def all_knobs(connection: Connection) -> list[Knob]:
         knob.label = f"{knob.app} on {knob.where}" if knob.app else f"{knob.base} of {knob.where}"
         if knob.app:
             knob.streams = [row for row in streams if _belongs(row, knob)]
-    return sorted(knobs.values(), key=lambda knob: bool(knob.app))
+    return sorted(knobs.values(), key=lambda knob: (bool(knob.app), not knob.default, knob.device or 0))
 
 
 def _belongs(stream: Mapping[str, Any], knob: Knob) -> bool:
@@ -136,7 +136,7 @@ def _choice(knob: Knob) -> Choice[Knob]:
     if knob.app:
         names = {knob.app, *(str(row.get("name", "")) for row in knob.streams)}
         names |= {f"{name}@{knob.subdevice}" for name in names}
-        return Choice(knob, knob.label, names=tuple(sorted(names)))
+        return Choice(knob, knob.label, names=tuple(sorted(names)), live=bool(knob.streams))
     names = {f"{knob.where}/{knob.base}"}
     if knob.base == "output":
         names.add(knob.where)

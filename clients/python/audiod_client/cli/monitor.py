@@ -24,11 +24,14 @@ def monitor(*, context: Annotated[Context, Parameter(parse=False)]) -> int:
 
 
 def line(row: Row) -> str:
-    """The text of one change; nothing for a stream's own name of its program's control."""
+    """The text of one change; nothing for a stream's own name of its program's control.
+
+    What comes or goes is told once, by its level; and by its mute if it comes muted.
+    """
     base, _, kind = clean(row.get("name", "")).rpartition(".")
-    if base.startswith("stream/"):
+    value, event = int(number(row, "value")), row.get("event")
+    if base.startswith("stream/") or (kind == "mute" and (event == "gone" or (event == "new" and not value))):
         return ""
-    value = int(number(row, "value"))
     if kind == "level":
         shown = show_volume(value)
     elif kind == "mute":
@@ -40,6 +43,6 @@ def line(row: Row) -> str:
     sub = row.get("subdevice")
     where = row.get("device") if sub is None or base == "default" else sub
     place = "" if where is None else f"snd/{clean(where)}"
-    if row.get("event") == "gone":
+    if event == "gone":
         shown = "gone"
     return fit(f"{base.removeprefix('app/'):<12} {place:<14} {shown}", WIDTH)
