@@ -100,6 +100,7 @@ void	conn_queue(struct pump *, struct conn *, const void *, uint32_t n);	/* cont
 void	sweep_unlink(struct conn *);
 void	conn_mode(struct pump *, struct conn *);	/* epoll or sweep, what to wait for */
 
+void	*pump_run(void *);		/* the thread */
 void	pump_post(struct pump *, uint32_t type, uint32_t id, int err, int64_t a);
 int	pump_room(const struct pump *, uint32_t n);	/* control has room for a message of n bytes */
 void	pump_forward(struct pump *, struct conn *, const uint8_t *, uint32_t n);

@@ -1,0 +1,224 @@
+/*
+ * cycle.c: one block of a device: what was recorded is taken, every stream plays
+ * and records its block, the mix is encoded and handed to the driver, positions
+ * are published and the cycle's times kept.
+ *
+ * Device thread.
+ */
+#include <string.h>
+#include "dev.h"
+
+const void *
+dev_recorded(device *d, int f64)
+{
+	size_t n = (size_t)d->par.round * d->par.rchan;
+
+	if (f64) {
+		if (!d->rec64_valid)
+			d->conv.dec64(&d->conv, d->rblock, d->rec64, n);
+		d->rec64_valid = 1;
+		return d->rec64;
+	}
+	if (!d->rec32_valid)
+		d->conv.dec32(&d->conv, d->rblock, d->rec32, n);
+	d->rec32_valid = 1;
+	return d->rec32;
+}
+
+/* the mix that is heard in the period of what was recorded: nmon blocks old */
+const void *
+dev_monitored(device *d, int f64)
+{
+	size_t n = (size_t)d->par.round * d->par.pchan;
+	const double *heard = d->mon + (size_t)(d->monpos % d->nmon) * n;
+
+	if (f64)
+		return heard;
+	if (!d->mon32_valid)
+		for (size_t i = 0; i < n; i++)
+			d->mon32[i] = (float)heard[i];
+	d->mon32_valid = 1;
+	return d->mon32;
+}
+
+static void
+mon_put(device *d, int bus)	/* 0 silence, 32, 64 */
+{
+	size_t n = (size_t)d->par.round * d->par.pchan;
+	double *dst = d->mon + (size_t)(d->monpos++ % d->nmon) * n;
+
+	if (bus == 64)
+		memcpy(dst, d->mix64, n * sizeof(double));
+	else
+		for (size_t i = 0; i < n; i++)
+			dst[i] = bus == 32 ? (double)d->mix32[i] : 0;
+}
+
+static double
+gain_of(_Atomic uint64_t *bits)
+{
+	uint64_t b = atomic_load_explicit(bits, memory_order_relaxed);
+	double g;
+
+	memcpy(&g, &b, sizeof(g));
+	return g;
+}
+
+void
+dev_master(device *d)	/* the software masters as they are now */
+{
+	uint32_t seq = atomic_load_explicit(&d->master_seq, memory_order_acquire);
+	double play = gain_of(&d->master), rec = gain_of(&d->recmaster);
+
+	if (seq == d->master_seen)
+		return;
+	d->master_seen = seq;
+	for (stream *s = d->streams; s; s = s->next)
+		if (s->attached && rec != d->recmaster_now)
+			gain_ramp(&s->recgain, rec, d->ramp);
+	d->recmaster_now = rec;
+	if (play == d->master_now)
+		return;
+	d->master_now = play;
+	for (stream *s = d->streams; s; s = s->next)
+		if (s->attached && s->play)
+			stream_retarget(s, 1);
+}
+
+static int
+may_bypass(const device *d, const stream *s)
+{
+	return s->chain.same && !(s->par.flags & STREAM_NOPLAY) && d->nmons == 0 && !s->fading &&
+	    atomic_load_explicit(&s->stop, memory_order_relaxed) != STOP_FLUSH &&
+	    gain_steady(&s->gain) && gain_now(&s->gain) == 1;
+}
+
+/* the mix into bytes; clips once */
+static void
+dev_encode(device *d)
+{
+	size_t n = (size_t)d->par.round * d->par.pchan;
+	int dither = d->dither && d->inexact;
+
+	if (d->mix64_used) {
+		if (d->mix32_used)
+			for (size_t i = 0; i < n; i++)
+				d->mix64[i] += (double)d->mix32[i];
+		if (clip_count64(&d->conv, d->mix64, n))
+			atomic_fetch_add_explicit(&d->clipped, 1, memory_order_relaxed);
+		if (dither)
+			d->conv.dit64(&d->conv, &d->seed, d->mix64, d->pblock, n);
+		else
+			d->conv.enc64(&d->conv, d->mix64, d->pblock, n);
+	} else if (d->mix32_used) {
+		if (clip_count32(&d->conv, d->mix32, n))
+			atomic_fetch_add_explicit(&d->clipped, 1, memory_order_relaxed);
+		if (dither)
+			d->conv.dit32(&d->conv, &d->seed, d->mix32, d->pblock, n);
+		else
+			d->conv.enc32(&d->conv, d->mix32, d->pblock, n);
+	} else
+		enc_silence(&d->par.enc, d->pblock, n);
+}
+
+void
+dev_record(device *d, int64_t nblocks, int nstreams, int flags)
+{
+	int64_t n = atomic_load_explicit(&d->ncyc, memory_order_relaxed);
+	struct cyclerec *c = &d->cyc[n % NCYCLES];
+
+	atomic_store_explicit(&c->due, d->due_ns, memory_order_relaxed);
+	atomic_store_explicit(&c->wake, d->wake_ns, memory_order_relaxed);
+	atomic_store_explicit(&c->end, now_ns(), memory_order_relaxed);
+	atomic_store_explicit(&c->nblocks, (uint32_t)nblocks, memory_order_relaxed);
+	atomic_store_explicit(&c->nstreams, (uint32_t)nstreams, memory_order_relaxed);
+	atomic_store_explicit(&c->nxruns, (uint32_t)d->nlate, memory_order_relaxed);
+	atomic_store_explicit(&c->flags, (uint32_t)flags, memory_order_relaxed);
+	atomic_store_explicit(&d->ncyc, n + 1, memory_order_release);
+}
+
+/* one block of every attached stream */
+static void
+dev_mix(device *d)
+{
+	int nplay = 0, changed = 0;
+	stream *alone = NULL;
+
+	for (stream *s = d->streams; s; s = s->next)
+		if (s->attached && s->play) {
+			nplay++;
+			alone = s;
+		}
+	if (nplay != 1 || !may_bypass(d, alone))
+		alone = NULL;
+	for (stream **sp = &d->streams; *sp; ) {
+		stream *s = *sp;
+		int rc;
+
+		if (!s->attached) {
+			sp = &s->next;
+			continue;
+		}
+		if (s->vol_seen != atomic_load_explicit(&s->vol, memory_order_relaxed)) {
+			stream_retarget(s, 1);
+			if (s == alone && !may_bypass(d, s))
+				alone = NULL;
+		}
+		rc = stream_cycle(s, s == alone);
+		if (s->play)
+			atomic_store_explicit(&s->bypassed, s == alone, memory_order_relaxed);
+		if (rc != 0) {
+			stream_tick(s, d->due_ns);
+			dev_remove(d, sp, rc < 0 ? ENDED_XRUN : 0);
+			changed = 1;
+			continue;
+		}
+		stream_tick(s, d->due_ns);
+		sp = &s->next;
+	}
+	if (changed)
+		dev_count(d);
+}
+
+int
+dev_cycle(device *d, int64_t due, int64_t nblocks)
+{
+	int rc, n;
+
+	d->due_ns = due;
+	d->nlate = 0;
+	d->mix32_used = d->mix64_used = d->inexact = d->copied = d->plays = 0;
+	d->rec32_valid = d->rec64_valid = d->mon32_valid = 0;
+	if (d->par.rchan) {
+		rc = d->drv->read(d->drvh, d->rblock);
+		if (rc < 0)
+			return rc;
+	}
+	dev_commands(d);
+	dev_master(d);
+	d->in_cycle = 1;
+	dev_admit(d);
+	d->in_cycle = 0;
+	n = atomic_load_explicit(&d->nattached, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->position, d->par.round, memory_order_relaxed);
+	dev_mix(d);
+	if (d->par.pchan) {
+		if (d->copied)
+			atomic_fetch_add_explicit(&d->nbypassed, 1, memory_order_relaxed);
+		else if (d->plays)
+			dev_encode(d);
+		if (d->nmons > 0)
+			mon_put(d, d->mix64_used ? 64 : d->mix32_used ? 32 : 0);
+		rc = d->drv->write(d->drvh, d->plays ? d->pblock : NULL);
+		if (rc < 0)
+			return rc;
+	}
+	if (n > 0)
+		d->idle_left = (int)(d->par.bufsz / d->par.round);
+	else
+		d->idle_left--;
+	dev_retry(d);
+	dev_record(d, nblocks, n, 0);
+	atomic_fetch_add_explicit(&d->cycles, 1, memory_order_relaxed);
+	return 0;
+}
