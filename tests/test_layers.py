@@ -139,3 +139,18 @@ def test_a_short_verb_loads_neither_trio_nor_numpy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_long_files_have_their_reason() -> None:
+    """More than 500 lines: only with a reason in docs/adr/0008."""
+    reasons = (ROOT / "docs/adr/0008-files-of-more-than-500-lines.md").read_text()
+    known = set(re.findall(r"^\| `([^`]+)` \|", reasons, re.M))
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    long = {
+        name
+        for name in tracked.stdout.split("\0")
+        if name.endswith((".py", ".c", ".h")) and (ROOT / name).exists()
+        if len((ROOT / name).read_text().splitlines()) > 500
+    }
+    assert long <= known, "split it by noun, or give the reason"
+    assert known <= long, "no longer as long: take it off the list"
