@@ -151,7 +151,7 @@ class ClientStream:
         messages.  Once others had a say, too, the last that we take is what holds.
         """
         program = self.row.program
-        self._forced |= not own or program.muted
+        self._forced |= not own
         if self._run is not None and (self._forced or not self._plays):
             self._run.setvol(program.volume)
         if level and not own:

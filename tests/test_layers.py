@@ -94,7 +94,14 @@ def test_daemon_layers(module: str) -> None:
         assert tops(names) <= {"audiod"} and all(
             n.startswith("audiod.engine") for n in names if n.startswith("audiod")
         )
-    if module in ("audiod.policy", "audiod.core", "audiod.spec"):
+    if module in (
+        "audiod.policy",
+        "audiod.core",
+        "audiod.spec",
+        "audiod.controls",
+        "audiod.program",
+        "audiod.saved",
+    ):
         assert "trio" not in tops(names), "plain data and pure choices know no tasks"
         assert not any(n.startswith(("audiod.server", "audiod.session", "audiod.devices")) for n in names)
 

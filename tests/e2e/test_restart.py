@@ -126,8 +126,10 @@ def test_ten_thousand_programs(tmp_path: Path) -> None:
         with Native(daemon.socket, hello=names[-1]) as client:
             client.stream(appbufsz=4800)
             client.noted("onvol", 0, 9)
+            client.call("setvol", stream=0, vol=8)
     kept = msgpack.unpackb(file.read_bytes())["programs"]
-    assert len(kept) == 1024 and kept[-1]["program"] == names[-1]
+    assert [program["program"] for program in kept] == names[-1024:]
+    assert {program["level"] for program in kept[:-1]} == {9} and kept[-1]["level"] == 8
 
 
 def test_a_subscriber_that_does_not_read_disturbs_nobody(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from house import Client, House, Peer, Refused
 
 from audiod import log, policy
 from audiod.core import Core, Device, Format, Stream
-from audiod.engine import EngineError
+from audiod.engine import EngineError, Playing
 from audiod.program import PROGRAMS_MAX
 from audiod.subdevice import SubDevice
 
@@ -145,6 +145,7 @@ def test_streams_of_a_program_share_its_level(two: House) -> None:
 
 def test_a_mute_keeps_the_level_and_holds_against_the_program(house: House, client: Client) -> None:
     number = client.open(start=True)
+    house.engine.post(Playing(run_of(client, number).id, 0))
     client.call("setvol", stream=number, vol=90)
     client.call("control.set", name="app/test.mute", value=1)
     assert run_of(client, number).vol == 0
@@ -165,6 +166,8 @@ def test_the_last_that_is_taken_holds_for_engine_and_rows_alike(house: House, cl
     """The pump applies a client's own volume before the server has taken what another asked earlier."""
     number, other = client.open(start=True), house.connect()
     run = run_of(client, number)
+    house.engine.post(Playing(run.id, 0))
+    house.settle()
     for theirs, mine in [(30, 50), (60, 70)]:
         other.send("control.set", name="stream/1.level", value=theirs)
         client.send("setvol", stream=number, vol=mine)
