@@ -30,7 +30,11 @@ def names(build: Path) -> list[str]:
 
 def test_three_packages_and_nothing_else_at_the_top(build: Path) -> None:
     tops = {n.partition("/")[0] for n in names(build)}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"audiod", "audiod_protocol", "audiod_client"}
+    assert {t for t in tops if not t.endswith((".dist-info", ".data"))} == {
+        "audiod",
+        "audiod_protocol",
+        "audiod_client",
+    }
 
 
 def test_one_wheel_for_every_python_and_no_sources_of_c(build: Path) -> None:
@@ -47,6 +51,17 @@ def test_the_schemas_of_the_command_line(build: Path) -> None:
     folder = Path("clients/python/audiod_client/cli/schemas")
     shipped = {Path(n).name for n in names(build) if n.startswith("audiod_client/cli/schemas/")}
     assert shipped == {path.name for path in (ROOT / folder).iterdir()} and "streams.json" in shipped
+
+
+def test_manual_pages(build: Path) -> None:
+    (wheel,) = build.glob("*.whl")
+    pages = [page for page in (ROOT / "docs/man").iterdir() if page.suffix.lstrip(".").isdigit()]
+    assert {page.name for page in pages} >= {"audiod.8", "audioctl.1", "audiod.toml.5", "audiod-protocol.7"}
+    with zipfile.ZipFile(wheel) as z:
+        found = {n.partition(".data/data/")[2]: n for n in z.namelist() if ".data/data/" in n}
+        assert found.keys() == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in pages}
+        for page in pages:
+            assert z.read(found[f"share/man/man{page.suffix[1:]}/{page.name}"]) == page.read_bytes()
 
 
 def test_executables(build: Path) -> None:
