@@ -29,7 +29,8 @@ def stream_par(row: Stream, device: Device, *, group: int, members: int) -> Stre
     fmt = device.format
     return StreamPar(
         enc=to_engine(enc),
-        flags=flags(row.mode, sub.mode, play=fmt.play, rec=fmt.rec, autovol=device.autovol),
+        flags=flags(row.mode, sub.mode, play=fmt.play, rec=fmt.rec, autovol=device.autovol)
+        | (StreamFlag.MUTED if row.program.muted else StreamFlag(0)),
         rate=rate,
         pchan=par.pchan or 0,
         rchan=par.rchan or 0,
@@ -40,7 +41,7 @@ def stream_par(row: Stream, device: Device, *, group: int, members: int) -> Stre
         rmin=sub.rmin,
         rmax=sub.rmax,
         join=sub.join,
-        vol=row.program.volume,
+        vol=row.program.level,
         maxvol=sub.maxvol,
         group=group,
         group_n=members,
@@ -73,4 +74,6 @@ def measured(stats: StreamStats, mode: Mode, *, draining: bool) -> Measured:
     else:
         latency = stats.captured - stats.read + stats.delay
     state = "draining" if draining else _STATES[stats.state]
+    if state == "running" and (stats.position < 0 or not stats.time_ns):
+        state = "priming"  # it has joined its device, but nothing of it was heard or recorded yet
     return Measured(state, max(stats.position, 0), max(latency, 0), stats.xruns)

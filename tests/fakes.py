@@ -182,6 +182,10 @@ class FakeStream:
         assert not self.freed
         self.vol = vol
 
+    def setmute(self, on: bool) -> None:
+        assert not self.freed
+        self.muted = on
+
     def move(self, device: FakeDevice, par: StreamPar) -> None:
         if par.appbufsz < device.par.round:
             raise EngineError(errno.EINVAL, "moving a stream: Invalid argument")
@@ -200,7 +204,8 @@ class FakeStream:
 
     def stats(self) -> StreamStats:
         assert not self.freed
-        return StreamStats(self.position, 0, self.written, 0, 0, 0, 0, 0, self.state, self.vol, False, 0)
+        heard = int(self.state is StreamState.RUNNING)
+        return StreamStats(self.position, heard, self.written, 0, 0, 0, 0, 0, self.state, self.vol, False, 0)
 
 
 @dataclass
