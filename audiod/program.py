@@ -34,7 +34,7 @@ class Program:
 
     @property
     def volume(self) -> int:
-        """What the engine is told: 0 while muted."""
+        """What is heard of it: 0 while muted."""
         return 0 if self.muted else self.level
 
     @property

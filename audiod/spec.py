@@ -161,7 +161,7 @@ def _decode(raw: str, text: str) -> str:
             f"{text}: '%' is not followed by two hexadecimal digits", hint="write %25 for a percent sign"
         )
     try:
-        value = unquote_to_bytes(raw).decode()
+        value = unquote_to_bytes(raw.encode(errors="surrogateescape")).decode()
     except UnicodeDecodeError:
         raise SpecError(
             f"{text}: the percent-encoded bytes are not UTF-8", hint="encode the name as UTF-8"

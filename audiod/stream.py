@@ -141,7 +141,7 @@ class ClientStream:
         self._allow(Act.SETVOL)
         program = self.row.program
         if program.level == vol:
-            self._apply(True, True)  # the pump has set it, though it was muted, or others had set it before
+            self._apply(True, True)  # the pump has set it, though others had set it before
         self._core.controls.set_level(program, vol, by=self.row)
 
     def _apply(self, level: bool, own: bool) -> None:
@@ -153,7 +153,9 @@ class ClientStream:
         program = self.row.program
         self._forced |= not own
         if self._run is not None and (self._forced or not self._plays):
-            self._run.setvol(program.volume)
+            self._run.setvol(program.level)
+        if self._run is not None:
+            self._run.setmute(program.muted)
         if level and not own:
             self._tell_level()
 
@@ -184,7 +186,7 @@ class ClientStream:
             ) from error
         self._run = run
         self._plays = False
-        self._forced = self.row.program.muted
+        self._forced = False
         self.state = state
         if self.row.program.level != VOL_MAX:
             self.conn.send(pack_notification("onvol", [self.number, self.row.program.level]))

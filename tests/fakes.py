@@ -32,6 +32,7 @@ from audiod.engine import (
     Event,
     Message,
     StreamEnded,
+    StreamFlag,
     StreamMoved,
     StreamPar,
     StreamReleased,
@@ -167,6 +168,7 @@ class FakeStream:
         self.id = ident
         self.par = par
         self.vol = par.vol
+        self.muted = StreamFlag.MUTED in par.flags
         self.freed = False
         self.state = StreamState.INIT
         self.flushed = False

@@ -169,6 +169,7 @@ int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
 #define STREAM_NOPLAY	8	/* play side exists for the client but is discarded */
 #define STREAM_NOREC	16	/* record side exists for the client but is silence */
 #define STREAM_AUTOVOL	32	/* sndiod's -w */
+#define STREAM_MUTED	64	/* begins muted */
 
 struct stream_par {
 	struct encoding enc;
@@ -214,6 +215,7 @@ int	stream_stop(stream *, int drain);	/* without a conn */
 int	stream_write(stream *, const void *, uint32_t nframes);	/* frames taken */
 int	stream_read(stream *, void *, uint32_t nframes);	/* frames given */
 void	stream_setvol(stream *, uint32_t vol);
+void	stream_setmute(stream *, int on);	/* silent whatever its volume, with a ramp */
 /* go on playing on another device: rate and channels of par are the stream's; -EINVAL if a block of it is larger than appbufsz, -EBUSY while it moves */
 int	stream_move(stream *, device *, const struct stream_par *);
 void	stream_getstats(stream *, struct stream_stats *);

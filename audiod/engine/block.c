@@ -84,7 +84,8 @@ stream_retarget(stream *s, int ramp)
 	double w = s->weight, max = volume_gain(s->par.maxvol);
 
 	s->vol_seen = atomic_load_explicit(&s->vol, memory_order_relaxed);
-	s->target = (w < max ? w : max) * volume_gain(s->vol_seen) * d->master_now;
+	s->muted_seen = atomic_load_explicit(&s->muted, memory_order_relaxed);
+	s->target = s->muted_seen ? 0 : (w < max ? w : max) * volume_gain(s->vol_seen) * d->master_now;
 	if (s->fading)
 		return;
 	if (ramp)

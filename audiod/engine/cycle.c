@@ -159,7 +159,8 @@ dev_mix(device *d)
 			sp = &s->next;
 			continue;
 		}
-		if (s->vol_seen != atomic_load_explicit(&s->vol, memory_order_relaxed)) {
+		if (s->vol_seen != atomic_load_explicit(&s->vol, memory_order_relaxed) ||
+		    s->muted_seen != atomic_load_explicit(&s->muted, memory_order_relaxed)) {
 			stream_retarget(s, 1);
 			if (s == alone && !may_bypass(d, s))
 				alone = NULL;

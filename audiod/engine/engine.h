@@ -103,6 +103,7 @@ struct stream {
 	/* anyone, atomically */
 	_Atomic int stop;		/* STOP_*, by pump or control */
 	_Atomic uint32_t vol;		/* 0..127, by pump or control */
+	_Atomic int muted;		/* by control */
 	_Atomic int refs;		/* device thread and pump */
 	_Atomic int state;		/* STREAM_*, by the device thread */
 	_Atomic int done;		/* stopped as asked, by the device thread */
@@ -145,6 +146,7 @@ struct stream {
 	struct gain recgain;		/* of what it records */
 	double weight;			/* of autovol */
 	uint32_t vol_seen;
+	int muted_seen;
 	double target;
 	uint32_t group_n;
 

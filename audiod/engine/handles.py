@@ -297,6 +297,10 @@ class Stream:
     def setvol(self, vol: int) -> None:
         lib.stream_setvol(self._h, vol)
 
+    def setmute(self, on: bool) -> None:
+        """Silent whatever its volume; the ramp is that of a volume."""
+        lib.stream_setmute(self._h, on)
+
     def stats(self) -> StreamStats:
         s = ffi.new("struct stream_stats *")
         lib.stream_getstats(self._h, s)

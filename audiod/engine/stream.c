@@ -83,6 +83,7 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 	s->weight = 1;
 	s->group_n = par->group_n;
 	atomic_store(&s->vol, par->vol > 127 ? 127 : par->vol);
+	atomic_store(&s->muted, (par->flags & STREAM_MUTED) != 0);
 	*out = s;
 	return 0;
 }
@@ -108,6 +109,12 @@ void
 stream_setvol(stream *s, uint32_t vol)
 {
 	atomic_store_explicit(&s->vol, vol > 127 ? 127 : vol, memory_order_relaxed);
+}
+
+void
+stream_setmute(stream *s, int on)
+{
+	atomic_store_explicit(&s->muted, on, memory_order_relaxed);
 }
 
 void

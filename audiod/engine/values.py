@@ -22,6 +22,7 @@ class StreamFlag(enum.IntFlag):
     NOPLAY = 8
     NOREC = 16
     AUTOVOL = 32
+    MUTED = 64
 
 
 class StreamState(enum.IntEnum):

@@ -137,6 +137,22 @@ def test_4_a_change_of_volume_is_a_smoothstep_of_10_ms(tmp_path: Path) -> None:
         assert np.max(np.abs(r.played() - want)) <= 1
 
 
+def test_a_mute_holds_whatever_the_volume_and_has_a_ramp(tmp_path: Path) -> None:
+    with rig(tmp_path) as r:
+        r.stream(np.full((14400, 2), 20000))
+        r.step(4)
+        r.sources[0].stream.setmute(True)
+        r.step(4)
+        r.sources[0].stream.setvol(109)
+        r.step(4)
+        r.sources[0].stream.setmute(False)
+        r.drain()
+        out = r.played()[:, 0].astype(int)
+        assert np.all(out[:1920] == 20000) and not out[2400 : 12 * 480].any()
+        assert np.all(out[13 * 480 :] == 10000)
+        assert np.max(np.abs(np.diff(out))) < 70
+
+
 def test_master_gain_ramps_all_and_a_new_stream_starts_at_it(tmp_path: Path) -> None:
     with rig(tmp_path) as r:
         r.device.setgain(0.5)

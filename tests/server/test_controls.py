@@ -148,18 +148,20 @@ def test_a_mute_keeps_the_level_and_holds_against_the_program(house: House, clie
     house.engine.post(Playing(run_of(client, number).id, 0))
     client.call("setvol", stream=number, vol=90)
     client.call("control.set", name="app/test.mute", value=1)
-    assert run_of(client, number).vol == 0
+    assert run_of(client, number).muted and run_of(client, number).vol == 90
     assert client.told("onvol") == []
-    client.call("setvol", stream=number, vol=100)  # the pump sets it at once
+    client.send("setvol", stream=number, vol=100)  # the pump sets it at once
+    assert run_of(client, number).muted, "not for a moment"
+    house.settle()
     client.call("setvol", stream=number, vol=100)
-    assert run_of(client, number).vol == 0
+    assert run_of(client, number).muted and run_of(client, number).vol == 100
     assert (row(client, 1)["volume"], row(client, 1)["muted"]) == (100, True)
     assert "muted" in row(client, 1)["conversion"]
     other = client.open(start=True)
-    assert run_of(client, other).vol == 0
+    assert run_of(client, other).muted
     assert client.told("onvol") == [[other, 100]]
     client.call("control.set", name="stream/1.mute", value=0)
-    assert [run_of(client, n).vol for n in (number, other)] == [100, 100]
+    assert [(run_of(client, n).vol, run_of(client, n).muted) for n in (number, other)] == [(100, False)] * 2
 
 
 def test_the_last_that_is_taken_holds_for_engine_and_rows_alike(house: House, client: Client) -> None:

@@ -135,8 +135,8 @@ class Levels(RuleBasedStateMachine):
         for stream in self.open:
             if stream.started:
                 run = stream.client.conn.slots[stream.number].stream
-                muted = self.mutes[stream.program]
-                assert run.vol == (0 if muted else self.levels[stream.program])
+                assert run.vol == self.levels[stream.program]
+                assert run.muted is bool(self.mutes[stream.program])
 
     @invariant()
     def all_but_who_did_it_are_told(self) -> None:
