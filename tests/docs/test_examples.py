@@ -106,14 +106,16 @@ def test_the_two_commands_of_the_readme(folder: Path) -> None:
         process = subprocess.Popen(
             ["bash", "-c", line], cwd=folder, env={**os.environ, **here}, stdout=subprocess.PIPE, stderr=log
         )
-    assert process.stdout is not None
-    with process.stdout:
-        greeting = process.stdout.readline().decode()
-        assert greeting == f"ready on {private}; in another terminal: audioctl play FILE\n", (
-            folder / "log"
-        ).read_text()
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
+    with process:
+        try:
+            assert process.stdout is not None
+            greeting = process.stdout.readline().decode()
+            told = (folder / "log").read_text()
+            assert greeting == f"ready on {private}; in another terminal: audioctl play FILE\n", told
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
     assert list((folder / ".venv").glob("lib/python3*/site-packages/audiod/engine/_lib*.so"))
     assert (folder / ".venv/share/man/man8/audiod.8").exists()
 
