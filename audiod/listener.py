@@ -102,6 +102,8 @@ class Listener:
         sock = trio.socket.from_stdlib_socket(self._sock)
         overloaded = False
         while True:
+            # accept(2) complains of descriptors even where nobody waits to come in
+            await trio.lowlevel.wait_readable(sock)
             try:
                 conn, _ = await sock.accept()
             except OSError as error:

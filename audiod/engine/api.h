@@ -22,7 +22,7 @@ typedef struct conn conn;
 #define EV_PROTOCOL	3	/* id conn; err: PROTO_*; nothing more is read; a: client's stream number or -1 */
 #define EV_STOPPED	4	/* id stream; pump: the client's stop or flush has been answered; a: 1 drained, 0 flushed */
 #define EV_RELEASED	5	/* id stream; device and pump have let go of it: it may be freed */
-#define EV_PLAYING	6	/* id stream; its first frame was mixed; a: device frame */
+#define EV_PLAYING	6	/* id stream; its first frame is heard or recorded; a: frames of the device's clock */
 #define EV_XRUN		7	/* id stream (0: the device's own, then dev); see struct event */
 #define EV_ERROR	8	/* id stream; ended by the engine: err ENDED_*; pump has let go of it; release follows; a: id of the stop request that is now without answer, or -1 */
 #define EV_DEV_STARTED	9	/* id device; its clock runs */

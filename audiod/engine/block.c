@@ -367,6 +367,11 @@ stream_tick(stream *s, int64_t time_ns)
 	/* a frame is heard as much later as the filter holds it */
 	atomic_store_explicit(&s->pos_ns, time_ns + s->chain.delay_ns, memory_order_release);
 	atomic_store_explicit(&s->posseq, seq + 2, memory_order_release);
-	if ((s->dpos >= 0 || s->pos_base > 0) && s->phase == STREAM_RUNNING)
-		atomic_fetch_add_explicit(&s->ticks, 1, memory_order_release);
+	if ((s->dpos >= 0 || s->pos_base > 0) && s->phase == STREAM_RUNNING &&
+	    atomic_fetch_add_explicit(&s->ticks, 1, memory_order_release) == 0) {
+		struct event ev = { .type = EV_PLAYING, .id = s->id, .dev = d->id,
+		    .a = atomic_load_explicit(&d->position, memory_order_relaxed) };
+
+		dev_event(d, &ev);
+	}
 }

@@ -81,8 +81,10 @@ dev_destroy(device *d)
 		close(d->wakefd);
 	if (d->stepfd >= 0)
 		close(d->stepfd);
-	mem_free(d->in, scratch_size(d));
-	mem_free(d->out, scratch_size(d));
+	if (d->par.rate > 0) {		/* else it was refused before its driver was asked */
+		mem_free(d->in, scratch_size(d));
+		mem_free(d->out, scratch_size(d));
+	}
 	mem_free(d->events, sizeof(*d->events));
 	mem_free(d->mix32, np * sizeof(float));
 	mem_free(d->mix64, np * sizeof(double));

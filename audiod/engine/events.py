@@ -75,6 +75,8 @@ class StreamReleased:
 
 @dataclass(frozen=True)
 class Playing:
+    """Its first frame is heard or recorded, when the device's clock had passed `device_frame` frames."""
+
     stream: int
     device_frame: int
 

@@ -191,13 +191,10 @@ dev_admit(device *d)
 		} else
 			sp = &(*sp)->next;
 	for (stream *s = d->streams; s; s = s->next)
-		if (!s->attached && stream_ready(s) && !stream_finished(s) && group_ready(d, s)) {	/* stopped since: the next pass */
-			struct event ev = { .type = EV_PLAYING, .id = s->id, .dev = d->id,
-			    .a = atomic_load_explicit(&d->position, memory_order_relaxed) };
-
+		/* one that was stopped since has its turn in the next pass */
+		if (!s->attached && stream_ready(s) && !stream_finished(s) && group_ready(d, s)) {
 			s->admit = 1;
 			changed = 1;
-			dev_event(d, &ev);
 		}
 	for (stream *s = d->streams; s; s = s->next)
 		if (s->admit) {
