@@ -94,12 +94,19 @@ class CodedReader:
 
     def read(self, nframes: int) -> bytes:
         try:
-            data = bytes(self._file.buffer_read(nframes, dtype=self._dtype))
+            data = self._some(nframes)
         except self._errors as err:
             raise AudioFileError(f"decoding failed: {err}", "the file is damaged") from err
         size, keep = SIZES[self._dtype], self.format.enc.bps
         data = _little(data, size)
         return data if size == keep else _tops(data, size, keep)
+
+    def _some(self, nframes: int) -> bytes:
+        """At most `nframes`; fewer also where the file ends before its header says so."""
+        frame = SIZES[self._dtype] * self.format.nchan
+        buffer = bytearray(nframes * frame)
+        got: int = self._file.buffer_read_into(buffer, dtype=self._dtype)
+        return bytes(buffer[: got * frame])
 
     def close(self) -> None:
         self._file.close()
