@@ -103,7 +103,7 @@ class Listener:
         overloaded = False
         while True:
             # accept(2) complains of descriptors even where nobody waits to come in
-            await trio.lowlevel.wait_readable(sock)
+            await trio.lowlevel.wait_readable(self._sock)
             try:
                 conn, _ = await sock.accept()
             except OSError as error:

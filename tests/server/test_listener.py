@@ -204,10 +204,12 @@ async def serve_stumbling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stumb
     opened = listen(tmp_path / "s")
     monkeypatch.setattr(trio.socket, "from_stdlib_socket", lambda sock: stumbling)
     begin = trio.current_time()
+    waiting = connect(tmp_path / "s")
     try:
         with trio.move_on_after(10):
             await opened.serve(lambda sock, peer: None)
     finally:
+        waiting.close()
         opened.close()
     assert stumbling.errnos == []
     return trio.current_time() - begin
