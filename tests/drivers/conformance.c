@@ -18,6 +18,7 @@
 
 #include "../../audiod/engine/driver.h"
 #include "../engine/check.h"
+#include "fds.h"
 
 #define NTRIES	200		/* restarts after running dry before we call the machine broken */
 
@@ -138,19 +139,6 @@ struct dut {			/* an open driver under test */
 	size_t pblock, rblock;	/* bytes */
 	uint8_t *out, *in;	/* one block each, of exactly that size: the sanitizer is the guard */
 };
-
-static int
-count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	CHECK(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
 
 static int
 try_open(const struct setup *s, struct drv_par *par, void **drv, char *err, size_t errsz)
@@ -411,7 +399,7 @@ test_par(const struct setup *s)
 	char err[256];
 	void *drv;
 	size_t e, z;
-	int fds = count_fds();
+	int fds = open_fds();
 
 	for (e = 0; e < sizeof(encs) / sizeof(encs[0]); e++) {
 		for (z = 0; z < sizeof(sizes) / sizeof(sizes[0]); z++) {
@@ -437,7 +425,7 @@ test_par(const struct setup *s)
 			CHECK(memcmp(&again, &par, sizeof(par)) == 0);
 		}
 	}
-	CHECK_EQ(count_fds(), fds);
+	CHECK_EQ(open_fds(), fds);
 }
 
 static void
@@ -463,7 +451,7 @@ test_refusals(const struct setup *s)
 {
 	const struct drv_par good = par_of(s, &s16le, 48000, 480, 960);
 	struct drv_par par;
-	int fds = count_fds();
+	int fds = open_fds();
 
 	par = good, par.rate = 3999, refused(s, par);
 	par = good, par.rate = 192001, refused(s, par);
@@ -484,7 +472,7 @@ test_refusals(const struct setup *s)
 		par = good, par.rchan = 65, refused(s, par);
 		par = good, par.rchan = UINT32_MAX, refused(s, par);
 	}
-	CHECK_EQ(count_fds(), fds);
+	CHECK_EQ(open_fds(), fds);
 }
 
 /* runs of several lengths, each begun anew behind silence, then opened again */
@@ -492,7 +480,7 @@ static void
 test_runs(const struct setup *s, const struct enc *enc)
 {
 	struct dut t;
-	int fds = count_fds(), open;
+	int fds = open_fds(), open;
 	unsigned r;
 
 	for (open = 0; open < 2; open++) {
@@ -508,7 +496,7 @@ test_runs(const struct setup *s, const struct enc *enc)
 			dut_stop(&t);
 		dut_close(&t);			/* the second time while it runs */
 	}
-	CHECK_EQ(count_fds(), fds);
+	CHECK_EQ(open_fds(), fds);
 }
 
 /* a real clock that nobody serves runs dry, says so until restarted, and is as new then */

@@ -19,6 +19,7 @@
 #include "../../audiod/engine/driver.h"
 #include "../../audiod/engine/wavefile.h"
 #include "../engine/check.h"
+#include "fds.h"
 
 #define ROUND	100
 
@@ -640,23 +641,10 @@ clean(void)
 	CHECK_EQ(rmdir(dir), 0);
 }
 
-static int
-count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	CHECK(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
 int
 main(void)
 {
-	int fds = count_fds();
+	int fds = open_fds();
 
 	signal(SIGXFSZ, SIG_IGN);
 	CHECK(mkdtemp(dir) != NULL);
@@ -670,6 +658,6 @@ main(void)
 	test_refusals();
 	test_full();
 	clean();
-	CHECK_EQ(count_fds(), fds);
+	CHECK_EQ(open_fds(), fds);
 	CHECK_DONE();
 }

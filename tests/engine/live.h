@@ -21,12 +21,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "api.h"
 #include "check.h"
+#include "fds.h"
 #include "msg.h"
 
 #define NSEATS		8		/* streams of one client */
@@ -63,19 +63,6 @@ __wrap_munmap(void *p, size_t n)
 {
 	mapped -= (long)n;
 	return __real_munmap(p, n);
-}
-
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	CHECK(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- types ---------------------------------------------------------------------------- */
