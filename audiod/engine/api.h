@@ -137,7 +137,6 @@ struct device_stats {
 	int64_t clipped;	/* blocks of output in which a sample was clipped */
 	int64_t bypassed;	/* blocks copied as integers */
 	int64_t cpu_ns;		/* of its thread */
-	int64_t mallocs_ns;	/* reserved, 0 */
 	int32_t running;
 	int32_t streams;	/* attached */
 };
@@ -211,7 +210,7 @@ struct stream_stats {
 int	stream_new(device *, uint32_t id, const struct stream_par *, stream **);
 void	stream_free(stream *);		/* never started, or after EV_RELEASED */
 int	stream_start(stream *);		/* without a conn: stream_write and stream_read are its ends */
-int	stream_stop(stream *, int drain);	/* without a conn */
+int	stream_stop(stream *, int drain);	/* the pump does it for those of a conn */
 int	stream_write(stream *, const void *, uint32_t nframes);	/* frames taken */
 int	stream_read(stream *, void *, uint32_t nframes);	/* frames given */
 void	stream_setvol(stream *, uint32_t vol);

@@ -139,18 +139,24 @@ conn_mode(struct pump *p, struct conn *c)
 	}
 }
 
+/* end all that it plays and records, at once */
+static void
+cut_streams(struct pump *p, struct conn *c)
+{
+	for (uint32_t i = 0; i < c->nslots; i++)
+		if (c->slots[i].stream) {
+			stream_stop(c->slots[i].stream, 0);
+			slot_drop(p, c, i, SLOT_ENDED);
+		}
+}
+
 void
 conn_die(struct pump *p, struct conn *c, int reason, int err)
 {
 	if (c->dead)
 		return;
 	c->dead = 1;
-	for (uint32_t i = 0; i < c->nslots; i++)
-		if (c->slots[i].stream) {
-			atomic_store(&c->slots[i].stream->stop, STOP_FLUSH);
-			stream_poke(c->slots[i].stream);
-			slot_drop(p, c, i, SLOT_ENDED);
-		}
+	cut_streams(p, c);
 	sweep_unlink(c);
 	*c->prev = c->next;
 	if (c->next)
@@ -167,12 +173,7 @@ static void
 conn_break(struct pump *p, struct conn *c, int why, int64_t number)
 {
 	c->broken = 1;
-	for (uint32_t i = 0; i < c->nslots; i++)
-		if (c->slots[i].stream) {
-			atomic_store(&c->slots[i].stream->stop, STOP_FLUSH);
-			stream_poke(c->slots[i].stream);
-			slot_drop(p, c, i, SLOT_ENDED);
-		}
+	cut_streams(p, c);
 	c->in_len = 0;
 	pump_post(p, EV_PROTOCOL, c->id, why, number);
 }

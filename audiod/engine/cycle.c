@@ -168,13 +168,12 @@ dev_mix(device *d)
 		rc = stream_cycle(s, s == alone);
 		if (s->play)
 			atomic_store_explicit(&s->bypassed, s == alone, memory_order_relaxed);
+		stream_tick(s, d->due_ns);
 		if (rc != 0) {
-			stream_tick(s, d->due_ns);
 			dev_remove(d, sp, rc < 0 ? ENDED_XRUN : 0);
 			changed = 1;
 			continue;
 		}
-		stream_tick(s, d->due_ns);
 		sp = &s->next;
 	}
 	if (changed)

@@ -54,7 +54,6 @@ struct drv_conf {			/* all strings may be NULL but arg */
 	const char *rec;		/* file: path to record from */
 	int free_clock;			/* file: clock=free */
 	int append;			/* file: go on behind what an earlier open in this daemon wrote */
-	int exclusive;			/* reserved, 0 */
 	int ppm;			/* simulated (sim.h), 0: not: error of a real clock, parts per million */
 	int64_t jitter_ns;		/* a real clock tells of a block up to this late */
 	int64_t xrun_every_ns;		/* runs dry after each so much running */

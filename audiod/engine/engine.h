@@ -255,7 +255,6 @@ struct device {
 	int nmons;			/* streams that monitor */
 	uint8_t *pblock, *rblock;	/* one block in the device's encoding */
 	void *in, *out;			/* scratch of a stream: input and output of its resampler, decoded */
-	size_t in_size, out_size;
 	int plays;			/* this block is part of what some stream plays */
 	int in_cycle;			/* what was recorded in this block has been read */
 	int copied;			/* pblock is a stream's own bytes */

@@ -208,8 +208,7 @@ cmd_start(struct pump *p, struct cmd *c)
 
 	conn_queue(p, c->conn, c->data, c->len);
 	if (c->conn->dead || c->conn->broken || c->conn->slots[c->number].stream) {
-		atomic_store(&s->stop, STOP_FLUSH);
-		stream_poke(s);
+		stream_stop(s, 0);
 		if (atomic_fetch_sub(&s->refs, 1) == 1)
 			pump_post(p, EV_RELEASED, s->id, 0, 0);
 		return;
@@ -223,8 +222,7 @@ cmd_end(struct pump *p, struct cmd *c)
 	struct stream *s = c->conn->slots[c->number].stream;
 
 	if (!c->conn->dead && s) {
-		atomic_store(&s->stop, STOP_FLUSH);
-		stream_poke(s);
+		stream_stop(s, 0);
 		slot_end(p, c->conn, c->number);
 	}
 	conn_queue(p, c->conn, c->data, c->len);

@@ -10,6 +10,17 @@
 
 #define HEAD_MAX	64		/* bytes of a message without its samples */
 
+/* a notification about a stream, up to its number: nparams with it */
+static uint8_t *
+note_head(uint8_t *o, const struct stream *s, const char *method, unsigned nparams)
+{
+	o = wr_array(o, 3);
+	o = wr_int(o, 2);
+	o = wr_str(o, method);
+	o = wr_array(o, nparams);
+	return wr_int(o, s->number);
+}
+
 static void
 credit_due(struct pump *p, struct stream *s)
 {
@@ -20,11 +31,7 @@ credit_due(struct pump *p, struct stream *s)
 
 	if (granted == s->granted || (o = conn_room(c, HEAD_MAX)) == NULL)
 		return;
-	o = wr_array(o, 3);
-	o = wr_int(o, 2);
-	o = wr_str(o, "credit");
-	o = wr_array(o, 2);
-	o = wr_int(o, s->number);
+	o = note_head(o, s, "credit", 2);
 	o = wr_int(o, granted - s->granted);
 	s->granted = granted;
 	conn_out(p, c, o);
@@ -38,11 +45,7 @@ position_tell(struct pump *p, struct stream *s, int64_t pos, int64_t ns)
 
 	if (o == NULL)
 		return;
-	o = wr_array(o, 3);
-	o = wr_int(o, 2);
-	o = wr_str(o, "onmove");
-	o = wr_array(o, 4);
-	o = wr_int(o, s->number);
+	o = note_head(o, s, "onmove", 4);
 	o = wr_int(o, pos - s->moved);
 	o = wr_int(o, pos);
 	o = wr_int(o, ns);
@@ -84,24 +87,9 @@ xrun_due(struct pump *p, struct stream *s)
 	if (notes == s->notes_seen || (o = conn_room(c, HEAD_MAX)) == NULL)
 		return;
 	s->notes_seen = notes;
-	o = wr_array(o, 3);
-	o = wr_int(o, 2);
-	o = wr_str(o, "onxrun");
-	o = wr_array(o, 2);
-	o = wr_int(o, s->number);
+	o = note_head(o, s, "onxrun", 2);
 	o = wr_str(o, kinds[atomic_load_explicit(&s->note, memory_order_relaxed)]);
 	conn_out(p, c, o);
-}
-
-static uint8_t *
-data_head(uint8_t *o, const struct stream *s, uint32_t nbytes)
-{
-	o = wr_array(o, 3);
-	o = wr_int(o, 2);
-	o = wr_str(o, "data");
-	o = wr_array(o, 2);
-	o = wr_int(o, s->number);
-	return wr_bin(o, nbytes);
 }
 
 /* recorded frames, and the silence that SYNC owes behind them */
@@ -131,7 +119,7 @@ data_due(struct pump *p, struct stream *s)
 			n = most;
 		if ((o = conn_room(c, HEAD_MAX + (size_t)n * s->rec->frame)) == NULL)
 			break;
-		o = data_head(o, s, n * s->rec->frame);
+		o = wr_bin(note_head(o, s, "data", 2), n * s->rec->frame);
 		if (owed > 0) {
 			enc_silence(&s->conv.enc, o, (size_t)n * s->par.rchan);
 			atomic_fetch_add_explicit(&s->rskipped, n, memory_order_release);
@@ -333,8 +321,7 @@ slot_stop(struct pump *p, struct conn *c, uint32_t number, int drain, enum slot_
 	sl->answer_len = n;
 	if (n > 0)
 		memcpy(sl->answer, answer, n);
-	atomic_store_explicit(&sl->stream->stop, drain ? STOP_DRAIN : STOP_FLUSH, memory_order_release);
-	stream_poke(sl->stream);
+	stream_stop(sl->stream, drain);
 	pump_dirty(p, c);
 }
 
