@@ -12,6 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audiod_protocol.errors import Code, Fault, FaultError
@@ -137,7 +138,7 @@ class Controls:
         self._tell_gone(gone)
         for stream in program.streams.values():
             core.stream_changed(stream)
-            core.publish("controls", "change", lambda stream=stream: self._stream_row(stream, what))  # type: ignore[misc]
+            core.publish("controls", "change", partial(self._stream_row, stream, what))
         self.changed()
 
     def _set_device(self, device: Device, name: str, value: int) -> None:
@@ -197,7 +198,7 @@ class Controls:
 
     def _tell(self, event: str, row: Callable[..., Row], owner: object) -> None:
         for what in _MOST:
-            self._core.publish("controls", event, lambda what=what: row(owner, what))  # type: ignore[misc]
+            self._core.publish("controls", event, partial(row, owner, what))
 
     # ---- what survives a restart ----
 
@@ -223,8 +224,7 @@ class Controls:
                 if len(self._absent) > ABSENT_MAX:
                     self._absent.popitem(last=False)
             else:
-                device.volume, device.muted = one.level, one.mute
-                device.input_volume, device.input_muted = one.input_level, one.input_mute
+                _take(device, one)
         for app in saved.programs[-PROGRAMS_MAX:]:
             if policy.program(app.program) == app.program:
                 program = self.programs.get(app.subdevice, app.program)
@@ -238,10 +238,9 @@ class Controls:
         """A further device is configured: it has the values that it had when it last was."""
         one = self._absent.pop(device.name, None)
         if one is not None:
-            device.volume, device.muted = one.level, one.mute
-            device.input_volume, device.input_muted = one.input_level, one.input_mute
+            _take(device, one)
         for name in _DEVICE_FIELD:
-            self._core.publish("controls", "new", lambda name=name: _device_row(device, name))  # type: ignore[misc]
+            self._core.publish("controls", "new", partial(_device_row, device, name))
         self._core.publish("controls", "change", self._default_row)
 
     # ---- rows ----
@@ -271,6 +270,12 @@ _DEVICE_FIELD: dict[str, tuple[str, type]] = {
     "input.level": ("input_volume", int),
     "input.mute": ("input_muted", bool),
 }
+
+
+def _take(device: Device, one: SavedDevice) -> None:
+    """Give a device the values that it had."""
+    device.volume, device.muted = one.level, one.mute
+    device.input_volume, device.input_muted = one.input_level, one.input_mute
 
 
 def _device_row(device: Device, name: str) -> Row:
