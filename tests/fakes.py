@@ -40,6 +40,7 @@ from audiod.engine import (
     StreamStats,
     StreamStopped,
     ThreadInfo,
+    Wire,
 )
 
 
@@ -92,7 +93,7 @@ class FakeEngine:
         self.devices.append(device)
         return device
 
-    def conn_new(self, ident: int, fd: int) -> FakeConn:
+    def conn_new(self, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> FakeConn:
         if self.refuse_conn is not None:
             raise self.refuse_conn
         self.conns[ident] = conn = FakeConn(self, ident, fd)

@@ -38,6 +38,7 @@ from audiod.engine.values import (
     StreamState,
     StreamStats,
     ThreadInfo,
+    Wire,
 )
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "Synced",
     "ThreadInfo",
     "ThreadStarted",
+    "Wire",
     "Xrun",
     "XrunKind",
 ]

@@ -17,7 +17,7 @@ typedef struct conn conn;
 
 /* ---- events: what the engine tells Python ------------------------------- */
 
-#define EV_MESSAGE	1	/* id conn; payload: one whole MessagePack message (never one with samples of a started stream) */
+#define EV_MESSAGE	1	/* id conn; payload: one whole message (never one with samples of a started stream) */
 #define EV_CONN_CLOSED	2	/* id conn; err: CLOSE_*, a: errno; the conn may be freed; its streams are being released */
 #define EV_PROTOCOL	3	/* id conn; err: PROTO_*; nothing more is read; a: client's stream number or -1 */
 #define EV_STOPPED	4	/* id stream; pump: the client's stop or flush has been answered; a: 1 drained, 0 flushed */
@@ -38,6 +38,7 @@ typedef struct conn conn;
 #define CLOSE_ERROR	1	/* read or write failed: a = errno */
 #define CLOSE_SELF	2	/* conn_close */
 #define CLOSE_SLOW	3	/* the peer did not read and CONN_OUT_MAX was exceeded */
+#define CLOSE_BYE	4	/* the peer said so (sndio's wire) */
 
 #define PROTO_FORMAT	1	/* not MessagePack, or not a message of MessagePack-RPC */
 #define PROTO_DEPTH	2	/* nested deeper than MSG_DEPTH */
@@ -47,6 +48,7 @@ typedef struct conn conn;
 #define PROTO_MODE	6	/* write: the stream does not play */
 #define PROTO_FRAME	7	/* write: not whole frames, or none */
 #define PROTO_CREDIT	8	/* write: more than the credit */
+#define PROTO_BLOCK	9	/* sndio's wire: data across the end of a block */
 
 #define ENDED_XRUN	1	/* policy ERROR and an xrun */
 #define ENDED_DEVICE	2	/* its device failed or was closed */
@@ -169,6 +171,7 @@ int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
 #define STREAM_NOREC	16	/* record side exists for the client but is silence */
 #define STREAM_AUTOVOL	32	/* sndiod's -w */
 #define STREAM_MUTED	64	/* begins muted */
+#define STREAM_TELLXRUN	128	/* sndio's wire: its client asked to be told of xruns */
 
 struct stream_par {
 	struct encoding enc;
@@ -184,6 +187,7 @@ struct stream_par {
 	uint32_t maxvol;	/* -v, 0..127 */
 	uint32_t group;		/* link group, 0 none */
 	uint32_t group_n;	/* its members */
+	uint32_t round;		/* sndio's wire: frames at rate that no message of data crosses the end of */
 };
 
 #define STREAM_INIT	0	/* made */
@@ -225,8 +229,16 @@ void	stream_getstats(stream *, struct stream_stats *);
  * The pump owns fd from here on.  It answers `stop` and `flush` of a started
  * stream, takes its `write`, applies its `setvol` and the draining of its
  * `close`, then forwards all but `write` (and all other messages) as EV_MESSAGE.
+ *
+ * On sndio's wire there is one stream, number 0.  The pump takes its DATA, answers
+ * its STOP, applies its SETVOL and forwards it, closes at BYE, at the end of a
+ * stream by its policy and with its device; all other messages, of 40 bytes each,
+ * are forwarded.
  */
-int	conn_new(engine *, uint32_t id, int fd, conn **);
+#define WIRE_NATIVE	0	/* MessagePack-RPC */
+#define WIRE_SNDIO	1
+
+int	conn_new(engine *, uint32_t id, int fd, int wire, conn **);
 int	conn_send(conn *, const void *, uint32_t len);	/* in the order of the calls */
 int	conn_tell(conn *, uint32_t number, const void *, uint32_t len);	/* the same, but only while that stream is started: never behind the answer to its stop */
 /* queue the answer to start, then the mark after which credit, onmove and data of the stream flow */

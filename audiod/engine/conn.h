@@ -13,6 +13,7 @@
 #define OUT_SIZE	(CONN_OUT_MAX + OUT_SOFT + WRITE_MAX + 4096)
 #define DATA_MAX	(32 * 1024)	/* bytes of samples in one `data` */
 #define ANSWER_MAX	64		/* bytes of the answer to a stop */
+#define HEAD_MAX	64		/* bytes of a message without its samples */
 #define NLATER		16384		/* events without payload that may wait for control */
 
 enum slot_state {
@@ -29,12 +30,37 @@ struct slot {				/* one stream number of the client */
 	enum slot_state left;		/* its state when it has stopped */
 	int begun;			/* has been seen to play */
 	int64_t request;		/* id of the stop that the answer is for, -1 none */
+	uint32_t wblock, rblock;	/* sndio: frames since the last end of a block, written and read */
 	uint32_t answer_len;
 	uint8_t answer[ANSWER_MAX];	/* sent when it has stopped */
 };
 
+struct conn;
+struct pump;
+
+#define TAKE_MORE	0		/* not whole yet, or the conn is broken or dead */
+#define TAKE_BLOCKED	(-1)		/* control has no room for it: later again */
+
+/*
+ * How one protocol spells what the pump does: the same table of functions for
+ * each.  Those that write return the end of what they wrote, at most HEAD_MAX
+ * bytes; what a protocol has no word for is o itself.
+ */
+struct wire {
+	long (*take)(struct pump *, struct conn *, const uint8_t *, size_t len);	/* one message or piece of it: its bytes */
+	uint8_t *(*move)(uint8_t *o, const struct stream *, int64_t delta, int64_t pos, int64_t ns);
+	uint8_t *(*credit)(uint8_t *o, const struct stream *, int64_t delta);
+	uint8_t *(*xrun)(uint8_t *o, const struct stream *, int kind);
+	uint8_t *(*data)(uint8_t *o, const struct stream *, uint32_t nbytes);	/* what precedes the samples */
+	uint32_t (*data_most)(const struct stream *, const struct slot *);	/* frames of the next data */
+	int ends;			/* a stream that the server ends takes the connection with it */
+};
+
+extern const struct wire wire_native, wire_sndio;
+
 struct conn {
 	engine *engine;
+	const struct wire *wire;
 	uint32_t id;
 	int fd;
 	int dead;			/* closed: only CMD_FREE is awaited */
@@ -53,7 +79,8 @@ struct conn {
 	struct conn *next, **prev;	/* all conns */
 	struct conn *snext, **sprev;	/* swept ones of a device */
 	struct conn *dnext;		/* dirty ones */
-	struct scan scan;
+	struct scan scan;		/* native: of the message that arrives */
+	uint32_t todo;			/* sndio: bytes of samples still to come */
 	uint8_t *in;			/* IN_SIZE */
 	size_t in_off, in_len;
 	uint8_t *out;			/* OUT_SIZE */
@@ -94,6 +121,7 @@ int	conn_read(struct pump *, struct conn *);	/* 1: something came */
 void	conn_flush(struct pump *, struct conn *);
 void	conn_parse(struct pump *, struct conn *);	/* what has been read */
 void	conn_die(struct pump *, struct conn *, int reason, int err);
+void	conn_break(struct pump *, struct conn *, int why, int64_t number);	/* the peer broke the protocol */
 uint8_t	*conn_room(struct conn *, size_t n);	/* where n bytes of output go */
 void	conn_out(struct pump *, struct conn *, const uint8_t *end);	/* ... up to here */
 void	conn_queue(struct pump *, struct conn *, const void *, uint32_t n);	/* control's messages */

@@ -14,6 +14,7 @@ class CloseReason(enum.IntEnum):
     ERROR = 1
     SELF = 2
     SLOW = 3
+    BYE = 4
 
 
 class ProtocolReason(enum.IntEnum):
@@ -25,6 +26,7 @@ class ProtocolReason(enum.IntEnum):
     MODE = 6
     FRAME = 7
     CREDIT = 8
+    BLOCK = 9
 
 
 class EndReason(enum.IntEnum):

@@ -42,6 +42,7 @@ from audiod.engine.values import (
     StreamState,
     StreamStats,
     ThreadInfo,
+    Wire,
 )
 
 _ABI = 1
@@ -131,9 +132,9 @@ class Engine:
         """Open a device and start its thread.  Raises EngineError with the driver's words."""
         return Device(self._h, ident, conf)
 
-    def conn_new(self, ident: int, fd: int) -> Conn:
+    def conn_new(self, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> Conn:
         """Give a connected socket to the pump, which owns `fd` from here on."""
-        return Conn(self._h, ident, fd)
+        return Conn(self._h, ident, fd, wire)
 
     def _event(self) -> Event | None:
         ev = self._ev
@@ -323,10 +324,10 @@ class Stream:
 class Conn:
     """One client's socket in the pump.  Free it after ConnClosed."""
 
-    def __init__(self, engine: object, ident: int, fd: int) -> None:
+    def __init__(self, engine: object, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> None:
         self.id = ident
         out = ffi.new("conn **")
-        _check(lib.conn_new(engine, ident, fd, out), "taking a connection")
+        _check(lib.conn_new(engine, ident, fd, int(wire), out), "taking a connection")
         self._h = out[0]
 
     def send(self, data: bytes) -> None:
@@ -374,7 +375,7 @@ def _encoding(enc: object) -> Encoding:
 def _stream_par(par: StreamPar) -> object:
     c = ffi.new("struct stream_par *")
     c.enc = _enc(par.enc)
-    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax"):
+    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax", "round"):
         setattr(c, name, getattr(par, name))
     c.flags, c.join = int(par.flags), int(par.join)
     c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n

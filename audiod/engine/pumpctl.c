@@ -142,7 +142,7 @@ engine_pump_wakeups(engine *e, int64_t *wakeups, int64_t *cpu_ns)
 }
 
 int
-conn_new(engine *e, uint32_t id, int fd, conn **out)
+conn_new(engine *e, uint32_t id, int fd, int wire, conn **out)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	int rc;
@@ -152,6 +152,7 @@ conn_new(engine *e, uint32_t id, int fd, conn **out)
 	c->engine = e;
 	c->id = id;
 	c->fd = fd;
+	c->wire = wire == WIRE_SNDIO ? &wire_sndio : &wire_native;
 	c->in = mem_reserve(IN_SIZE);
 	c->out = mem_reserve(OUT_SIZE);
 	c->slots = mem_reserve(CONN_NSTREAMS * sizeof(*c->slots));

@@ -8,19 +8,6 @@
 #include <string.h>
 #include "conn.h"
 
-#define HEAD_MAX	64		/* bytes of a message without its samples */
-
-/* a notification about a stream, up to its number: nparams with it */
-static uint8_t *
-note_head(uint8_t *o, const struct stream *s, const char *method, unsigned nparams)
-{
-	o = wr_array(o, 3);
-	o = wr_int(o, 2);
-	o = wr_str(o, method);
-	o = wr_array(o, nparams);
-	return wr_int(o, s->number);
-}
-
 static void
 credit_due(struct pump *p, struct stream *s)
 {
@@ -31,8 +18,7 @@ credit_due(struct pump *p, struct stream *s)
 
 	if (granted == s->granted || (o = conn_room(c, HEAD_MAX)) == NULL)
 		return;
-	o = note_head(o, s, "credit", 2);
-	o = wr_int(o, granted - s->granted);
+	o = c->wire->credit(o, s, granted - s->granted);
 	s->granted = granted;
 	conn_out(p, c, o);
 }
@@ -45,10 +31,7 @@ position_tell(struct pump *p, struct stream *s, int64_t pos, int64_t ns)
 
 	if (o == NULL)
 		return;
-	o = note_head(o, s, "onmove", 4);
-	o = wr_int(o, pos - s->moved);
-	o = wr_int(o, pos);
-	o = wr_int(o, ns);
+	o = c->wire->move(o, s, pos - s->moved, pos, ns);
 	s->moved = pos;
 	s->told = 1;
 	conn_out(p, c, o);
@@ -79,7 +62,6 @@ position_due(struct pump *p, struct stream *s)
 static void
 xrun_due(struct pump *p, struct stream *s)
 {
-	static const char *const kinds[] = { "play", "rec", "device" };
 	struct conn *c = s->conn;
 	uint32_t notes = atomic_load_explicit(&s->nnotes, memory_order_acquire);
 	uint8_t *o;
@@ -87,9 +69,7 @@ xrun_due(struct pump *p, struct stream *s)
 	if (notes == s->notes_seen || (o = conn_room(c, HEAD_MAX)) == NULL)
 		return;
 	s->notes_seen = notes;
-	o = note_head(o, s, "onxrun", 2);
-	o = wr_str(o, kinds[atomic_load_explicit(&s->note, memory_order_relaxed)]);
-	conn_out(p, c, o);
+	conn_out(p, c, c->wire->xrun(o, s, atomic_load_explicit(&s->note, memory_order_relaxed)));
 }
 
 /* recorded frames, and the silence that SYNC owes behind them */
@@ -97,7 +77,8 @@ static void
 data_due(struct pump *p, struct stream *s)
 {
 	struct conn *c = s->conn;
-	uint32_t most = DATA_MAX / s->rec->frame, n;
+	struct slot *sl = &c->slots[s->number];
+	uint32_t most, n;
 	int64_t owed, covered;
 	uint8_t *o;
 
@@ -107,6 +88,7 @@ data_due(struct pump *p, struct stream *s)
 		    atomic_load_explicit(&s->rskipped, memory_order_relaxed);
 		if (!s->told || covered <= 0)
 			break;
+		most = c->wire->data_most(s, sl);
 		if (covered < most)
 			most = (uint32_t)covered;
 		n = fring_used(s->rec);
@@ -119,13 +101,14 @@ data_due(struct pump *p, struct stream *s)
 			n = most;
 		if ((o = conn_room(c, HEAD_MAX + (size_t)n * s->rec->frame)) == NULL)
 			break;
-		o = wr_bin(note_head(o, s, "data", 2), n * s->rec->frame);
+		o = c->wire->data(o, s, n * s->rec->frame);
 		if (owed > 0) {
 			enc_silence(&s->conv.enc, o, (size_t)n * s->par.rchan);
 			atomic_fetch_add_explicit(&s->rskipped, n, memory_order_release);
 		} else
 			fring_get(s->rec, o, n);
 		conn_out(p, c, o + (size_t)n * s->rec->frame);
+		sl->rblock = s->par.round ? (sl->rblock + n) % s->par.round : 0;
 		stream_poke(s);
 	}
 	if (c->out_len > OUT_SOFT)
@@ -187,6 +170,8 @@ slot_emit(struct pump *p, struct stream *s)
 	if (ended) {
 		pump_post(p, EV_ERROR, s->id, ended, sl->state == SLOT_DRAIN ? sl->request : -1);
 		slot_drop(p, c, s->number, SLOT_ENDED);
+		if (c->wire->ends)
+			conn_die(p, c, CLOSE_SELF, 0);
 		return;
 	}
 	if (c->out_len > OUT_SOFT) {

@@ -15,6 +15,13 @@ class Clock(enum.IntEnum):
     MANUAL = 2
 
 
+class Wire(enum.IntEnum):
+    """The protocol that a connection speaks."""
+
+    NATIVE = 0
+    SNDIO = 1
+
+
 class StreamFlag(enum.IntFlag):
     PLAY = 1
     REC = 2
@@ -23,6 +30,7 @@ class StreamFlag(enum.IntFlag):
     NOREC = 16
     AUTOVOL = 32
     MUTED = 64
+    TELLXRUN = 128
 
 
 class StreamState(enum.IntEnum):
@@ -127,6 +135,7 @@ class StreamPar:
     maxvol: int = 127
     group: int = 0
     group_n: int = 0
+    round: int = 0
 
 
 @dataclass(frozen=True)

@@ -403,7 +403,7 @@ client_new(struct world *w)
 	c->fd = fds[0];
 	c->id = w->nconns++;
 	CHECK(c->id < NCONNS);
-	CHECK_EQ(conn_new(w->e, c->id, fds[1], &c->c), 0);
+	CHECK_EQ(conn_new(w->e, c->id, fds[1], WIRE_NATIVE, &c->c), 0);
 	w->conns[c->id].open = 1;
 	for (i = 0; i < NCLIENTS && w->clients[i]; i++)
 		;
