@@ -35,6 +35,7 @@ init_play(struct chain *c, const device *d, const struct stream_par *p, const st
 	c->inexact = c->prs != NULL || c->pmap.join > 1 || conv->enc.flt ||
 	    conv->enc.bits > d->par.enc.bits;
 	/* two blocks, to the frame: those that clients are given are rounded, 2 x 235 for 2 x 235.2 */
+	c->ahead = 2 * (chain_block(d, p->rate) + 1);
 	c->swept = d->par.clock == DRV_CLOCK_REAL &&
 	    (uint64_t)(p->appbufsz + 1) * d->par.rate >= (uint64_t)2 * d->par.round * p->rate;
 	return 0;

@@ -87,11 +87,22 @@ conn_flush(struct pump *p, struct conn *c)
 
 /* ---- state ------------------------------------------------------------------- */
 
+/* whether what a swept one has sent after this cycle is needed in the next */
+void
+conn_late(struct conn *c, int late)
+{
+	if (!c->swept || c->late == late)
+		return;
+	c->late = late;
+	c->pdev->nlate += late ? 1 : -1;
+}
+
 void
 sweep_unlink(struct conn *c)
 {
 	if (!c->swept)
 		return;
+	conn_late(c, 0);
 	*c->sprev = c->snext;
 	if (c->snext)
 		c->snext->sprev = c->sprev;
@@ -107,6 +118,7 @@ sweep_link(struct conn *c)
 		c->snext->sprev = &c->snext;
 	c->pdev->swept = c;
 	c->swept = 1;
+	conn_late(c, 1);
 }
 
 void

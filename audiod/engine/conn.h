@@ -70,6 +70,7 @@ struct conn {
 	int starved;			/* held something back until the peer reads */
 	int dirty;			/* in the pump's list of those with output */
 	int swept;			/* out of epoll, read once a cycle */
+	int late;			/* swept: read again a guard time before the next cycle */
 	int several;			/* its streams are on several devices: stays in epoll */
 	int adding;			/* not yet registered */
 	uint32_t events;		/* epoll mask */
@@ -92,6 +93,7 @@ struct pdev {				/* a device as the pump sees it */
 	struct device *dev;
 	struct stream *streams;
 	struct conn *swept;
+	int nlate;			/* of these, late */
 	int64_t seq;			/* cycles already told to clients */
 	int64_t swept_due;		/* cycle whose data was already swept */
 };
@@ -126,6 +128,7 @@ uint8_t	*conn_room(struct conn *, size_t n);	/* where n bytes of output go */
 void	conn_out(struct pump *, struct conn *, const uint8_t *end);	/* ... up to here */
 void	conn_queue(struct pump *, struct conn *, const void *, uint32_t n);	/* control's messages */
 void	sweep_unlink(struct conn *);
+void	conn_late(struct conn *, int late);
 void	conn_mode(struct pump *, struct conn *);	/* epoll or sweep, what to wait for */
 
 void	*pump_run(void *);		/* the thread */

@@ -79,6 +79,7 @@ struct chain {				/* conversion between one stream and one device */
 	int inexact;			/* conversion loses or interpolates: dither is due */
 	int same;			/* device's encoding, rate and channels in place: may bypass */
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
+	uint32_t ahead;			/* frames queued with which two more cycles are safe */
 	struct cmap pmap, rmap, mmap;
 	struct resamp *prs, *rrs;	/* NULL at equal rates */
 	int64_t delay_ns;		/* of the resampler of what it plays */

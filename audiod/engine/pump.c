@@ -1,10 +1,11 @@
 /*
  * pump.c: the one thread between clients' sockets and the rings of their streams.
  *
- * It wakes when a cycle has passed (positions, credit and recorded data leave),
- * a guard time before the next one is due (sockets of streams that play are
- * read, all of them in one go), when another socket has something, and when
- * control has.  Sockets of playing streams are thus not waited for one by one.
+ * It wakes when a cycle has passed (the sockets of streams that play are read, all
+ * of them in one go; positions, credit and recorded data leave), a guard time before
+ * the next one is due (those that hold less than two blocks are read again), when
+ * another socket has something, and when control has.  Sockets of playing streams
+ * are thus not waited for one by one.
  * It makes no decision, and never allocates, locks or frees.
  */
 #define _GNU_SOURCE
@@ -104,7 +105,7 @@ pump_thread(struct pump *p)
 static int64_t
 sweep_time(const struct pdev *pd, int64_t *due)	/* when it is next, or INT64_MAX */
 {
-	if (pd->dev == NULL || pd->swept == NULL)
+	if (pd->dev == NULL || pd->nlate == 0)
 		return INT64_MAX;
 	*due = atomic_load_explicit(&pd->dev->next_due, memory_order_relaxed);
 	if (*due == 0 || *due == pd->swept_due)
@@ -312,13 +313,10 @@ commands(struct pump *p)
 static void
 sockets(struct pump *p, struct epoll_event *evs, int n)
 {
-	uint64_t u;
-
 	for (int i = 0; i < n; i++) {
 		struct conn *c = evs[i].data.ptr;
 
-		if (c == NULL) {
-			(void)!read(p->wakefd, &u, sizeof(u));
+		if (c == NULL) {		/* edge triggered: need not be read */
 			(void)atomic_exchange(&p->signalled, 0);	/* orders what is read after it */
 			continue;
 		}
@@ -350,6 +348,20 @@ unblock(struct pump *p)
 	}
 }
 
+/* read those swept; all: not only the late ones, and who is late is found out anew */
+static void
+sweep(struct pump *p, struct pdev *pd, int all)
+{
+	for (struct conn *c = pd->swept, *next; c; c = next) {
+		next = c->snext;
+		if (all)
+			conn_late(c, 0);
+		else if (!c->late)
+			continue;
+		conn_read(p, c);
+	}
+}
+
 static void
 cycles(struct pump *p)
 {
@@ -362,6 +374,7 @@ cycles(struct pump *p)
 		seq = atomic_load_explicit(&pd->dev->seq, memory_order_acquire);
 		if (seq != pd->seq) {
 			pd->seq = seq;
+			sweep(p, pd, 1);
 			emit_all(p, pd);
 		}
 	}
@@ -378,10 +391,7 @@ sweeps(struct pump *p)
 		if (sweep_time(pd, &due) > p->now)
 			continue;
 		pd->swept_due = due;
-		for (struct conn *c = pd->swept, *next; c; c = next) {
-			next = c->snext;
-			conn_read(p, c);
-		}
+		sweep(p, pd, 0);
 	}
 }
 

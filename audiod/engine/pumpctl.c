@@ -67,7 +67,7 @@ int
 pump_new(engine *e)
 {
 	struct pump *p = calloc(1, sizeof(*p));
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	struct cmd *a, *b;
 	int rc = -ENOMEM;
 

@@ -174,6 +174,8 @@ slot_emit(struct pump *p, struct stream *s)
 			conn_die(p, c, CLOSE_SELF, 0);
 		return;
 	}
+	if (sl->state == SLOT_RUN && s->play && s->play->cap - fring_room(s->play) < s->chain.ahead)
+		conn_late(c, 1);
 	if (c->out_len > OUT_SOFT) {
 		c->starved = 1;
 		atomic_store_explicit(&s->held_ns, p->now, memory_order_relaxed);
