@@ -4,9 +4,11 @@
  * speaks sndio's protocol.  One line of JSON on stdout.
  *
  *   run (default)  N streams for -t seconds after the last has started ("started
- *                  N" on stderr): positions, stalls, own CPU
+ *                  N" on stderr): positions, stalls, own CPU; -x: end without
+ *                  closing them, as a program that dies
  *   -O count       open/setpar/start/first move/close, timed one at a time
- *   -L count       full duplex impulses: wall time and frame alignment
+ *   -L count       full duplex impulses: wall time, frames of the position from
+ *                  writing to reading each, and frame alignment
  *   -M limit       open streams until the server refuses
  */
 #include <errno.h>
@@ -85,17 +87,22 @@ cmp_d(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* median, and the ends, of a sorted copy */
+/* sorts v; quantiles, and all of them so that several runs can be told as one */
 static void
 put_stats(const char *name, double *v, int n, const char *sep)
 {
+	int i;
+
 	if (n == 0) {
 		printf("\"%s\":null%s", name, sep);
 		return;
 	}
 	qsort(v, (size_t)n, sizeof(*v), cmp_d);
-	printf("\"%s\":{\"min\":%.4f,\"med\":%.4f,\"p95\":%.4f,\"max\":%.4f}%s", name,
-	    v[0], v[n / 2], v[(n * 95) / 100 >= n ? n - 1 : (n * 95) / 100], v[n - 1], sep);
+	printf("\"%s\":{\"min\":%.4f,\"med\":%.4f,\"p95\":%.4f,\"p99\":%.4f,\"max\":%.4f,\"all\":[", name,
+	    v[0], v[n / 2], v[(n * 95) / 100], v[(n * 99) / 100], v[n - 1]);
+	for (i = 0; i < n; i++)
+		printf("%s%.4f", i > 0 ? "," : "", v[i]);
+	printf("]}%s", sep);
 }
 
 struct want {
@@ -192,7 +199,7 @@ turn(unsigned n, unsigned mode, double until)
 }
 
 static int
-do_run(const struct want *w, unsigned n, double secs)
+do_run(const struct want *w, unsigned n, double secs, int vanish)
 {
 	unsigned i, ok = 0, alive = 0;
 	double lag, lag_max = 0, gap = 0, end, first = 0;
@@ -245,7 +252,7 @@ do_run(const struct want *w, unsigned n, double secs)
 	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6);
 	fflush(stdout);
-	for (i = 0; i < ok; i++)
+	for (i = 0; i < ok && !vanish; i++)
 		sio_close(st[i].h);
 	return ok == n && alive == ok ? 0 : 2;
 }
@@ -298,9 +305,10 @@ do_latency(struct want *w, int count)
 {
 	struct stream *s = &st[0];
 	static int16_t out[CHUNK / 2], in[CHUNK / 2];
-	double *ms = calloc((size_t)count, sizeof(double)), *al = calloc((size_t)count, sizeof(double));
+	double *ms = calloc((size_t)count, sizeof(double)), *al = calloc((size_t)count, sizeof(double)),
+	    *trip = calloc((size_t)count, sizeof(double));
 	double t_w = 0, lag;
-	uint64_t wfr = 0, rfr = 0, p = 0, next;
+	uint64_t wfr = 0, p = 0, moved_w = 0, next;
 	struct pollfd pfd[16];
 	int got = 0, lost = 0, pending = 0, nf, rev, i;
 	size_t n, want;
@@ -326,6 +334,7 @@ do_latency(struct want *w, int count)
 			for (i = 0; i < (int)(n / 2); i++) {
 				if (in[i] > 8000 && pending) {
 					ms[got] = (now() - t_w) * 1e3;
+					trip[got] = (double)(s->moved - moved_w);
 					al[got] = (double)((s->rfr + (uint64_t)i * 2) / s->rbpf) - (double)p;
 					got++;
 					pending = 0;
@@ -333,7 +342,6 @@ do_latency(struct want *w, int count)
 				}
 			}
 			s->rfr += n;
-			rfr = s->rfr / s->rbpf;
 		}
 		if (rev & POLLOUT) {
 			/* at most one block at a time, so the time stamp is tight */
@@ -348,6 +356,7 @@ do_latency(struct want *w, int count)
 			n = sio_write(s->h, out, want);
 			if (n >= s->wbpf && out[0]) {
 				t_w = now();
+				moved_w = s->moved;
 				pending = 1;
 			}
 			s->wfr += n;
@@ -359,7 +368,6 @@ do_latency(struct want *w, int count)
 			next = wfr;
 		}
 	}
-	(void)rfr;
 	lag = s->t_move0 > 0 ? (s->t_moven - s->t_move0) * s->par.rate -
 	    (double)(s->moved - s->at_move0) : 1e9;
 	printf("{\"mode\":\"latency\",\"rate\":%u,\"round\":%u,\"bufsz\":%u,\"appbufsz\":%u,"
@@ -367,6 +375,7 @@ do_latency(struct want *w, int count)
 	    s->par.rate, s->par.round, s->par.bufsz, s->par.appbufsz, got, lost, lag,
 	    s->max_gap * 1e3);
 	put_stats("wall_ms", ms, got, ",");
+	put_stats("trip_frames", trip, got, ",");
 	put_stats("align_frames", al, got, "}\n");
 	sio_close(s->h);
 	return 0;
@@ -392,7 +401,7 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: sndio_load [-d device] [-n streams] [-m play|rec|duplex] "
-	    "[-r rate] [-c channels] [-e bits] [-b appbufsz] [-z round] [-t seconds]\n"
+	    "[-r rate] [-c channels] [-e bits] [-b appbufsz] [-z round] [-t seconds] [-x]\n"
 	    "                  [-O opens [-p pause_ms] | -L impulses | -M limit]\n");
 	exit(64);
 }
@@ -402,10 +411,10 @@ main(int argc, char **argv)
 {
 	struct want w = { SIO_DEVANY, SIO_PLAY, 48000, 2, 16, 0, 0 };
 	unsigned n = 1, limit = 0, pause_ms = 0;
-	int c, opens = 0, impulses = 0, i;
+	int c, opens = 0, impulses = 0, vanish = 0, i;
 	double secs = 10;
 
-	while ((c = getopt(argc, argv, "d:n:m:r:c:e:b:z:t:O:p:L:M:")) != -1) {
+	while ((c = getopt(argc, argv, "d:n:m:r:c:e:b:z:t:O:p:L:M:x")) != -1) {
 		switch (c) {
 		case 'd': w.dev = optarg; break;
 		case 'n': n = (unsigned)atoi(optarg); break;
@@ -423,6 +432,7 @@ main(int argc, char **argv)
 		case 'p': pause_ms = (unsigned)atoi(optarg); break;
 		case 'L': impulses = atoi(optarg); break;
 		case 'M': limit = (unsigned)atoi(optarg); break;
+		case 'x': vanish = 1; break;
 		default: usage();
 		}
 	}
@@ -439,5 +449,5 @@ main(int argc, char **argv)
 		return do_latency(&w, impulses);
 	if (limit)
 		return do_max(&w, limit);
-	return do_run(&w, n, secs);
+	return do_run(&w, n, secs, vanish);
 }

@@ -15,21 +15,17 @@ import argparse
 import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import usage
-from servers import PATIENCE, SETTLE, Audiod, Load, Server, Sndiod
+from servers import Audiod, Server, Setup
+from sndioservers import Sndiod
+from windows import Row, idle, median, opens, window
 
-Row = dict[str, Any]
-Kinds = list[type[Audiod] | type[Sndiod]]
+Kinds = list[type[Server]]
 THREADS = ("control", "device", "pump", "other")
 BUSY = 64  # streams that play while the start of another one is timed
 
@@ -55,54 +51,6 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-# ---- one measurement ------------------------------------------------------------
-
-
-def idle(servers: list[Server], seconds: float) -> Iterable[tuple[str, Row]]:
-    """No client anywhere: all servers in the same window."""
-    before = {server.name: server.use() for server in servers}
-    time.sleep(seconds)
-    for server in servers:
-        yield server.name, usage.between(before[server.name], server.use(), {})
-
-
-def window(server: Server, streams: int, rate: int, args: argparse.Namespace) -> Row:
-    lasts = args.seconds * (2 if args.instructions else 1)
-    load = Load(server.load("-n", streams, "-r", rate, "-t", lasts + 2 * SETTLE))
-    time.sleep(SETTLE)
-    roles = server.roles()
-    xruns = server.xruns()
-    before = server.use()
-    time.sleep(args.seconds)
-    after = server.use()
-    row = usage.between(before, after, roles)
-    late = {cause: n - xruns[cause] for cause, n in server.xruns().items()}
-    # apart: to begin counting may stall the server for a block or two, and each context switch costs more
-    counts = usage.instructions(server.process.pid, args.seconds / 2) if args.instructions else {}
-    result = load.end()
-    return row | {
-        "xruns": late,
-        "alive": result["alive"],
-        "moved": result.get("moved", result["alive"]),
-        "lag_frames": result["lag_frames_max"],
-        "client_cpu_s": result["client_cpu_s"],
-        "minstr_s": sum(counts.values()),
-        "instructions": counts,
-    }
-
-
-def opens(server: Server, count: int, busy: int) -> Row:
-    """How long a stream takes from connecting to its first frame heard, ms; `busy` others play."""
-    load = Load(server.load("-n", busy, "-t", PATIENCE)) if busy else None
-    command = server.load("-O", count, "-p", 0 if busy else 100)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    if load:
-        load.process.terminate()
-        load.end()
-    times = {name: stats["med"] for name, stats in json.loads(done.stdout).items() if isinstance(stats, dict)}
-    return times | {"busy": busy}
-
-
 # ---- all of them, interleaved ------------------------------------------------------
 
 
@@ -112,7 +60,7 @@ def start_all(kinds: Kinds, folder: Path, block: int, args: argparse.Namespace) 
         for kind in kinds:
             place = folder / f"{kind.name}-{len(list(folder.iterdir()))}"
             place.mkdir()
-            servers.append(kind(place, block, args.buffer * block, not args.no_realtime))
+            servers.append(kind(place, Setup(block, args.buffer * block, not args.no_realtime)))
     except BaseException:
         stop_all(servers)
         raise
@@ -134,17 +82,20 @@ def measure(args: argparse.Namespace, kinds: Kinds, folder: Path) -> dict[str, A
                 servers = start_all(kinds, folder, block, args)
                 try:
                     if (block, rate) == (args.block[0], args.rates[0]):
-                        for name, row in idle(servers, args.idle_seconds):
+                        for name, row in idle(servers, args.idle_seconds).items():
                             idles[name].append(row)
                     for streams in args.streams:
                         for server in servers:
                             if streams <= server.limit:
                                 case = (block, rate, streams, server.name)
-                                runs[case].append(window(server, streams, rate, args))
+                                row = window(server, streams, rate, args.seconds, args.instructions)
+                                runs[case].append(row)
                     if (block, rate) == (args.block[0], args.rates[0]):
                         for server in servers:
                             for busy in (0, min(BUSY, server.limit - 1)):
-                                starts[server.name, busy > 0].append(opens(server, args.opens, busy))
+                                times = opens(server, args.opens, busy)
+                                row = {name: stats["med"] for name, stats in times.items()}
+                                starts[server.name, busy > 0].append(row | {"busy": busy})
                 finally:
                     stop_all(servers)
         print(f"round {number + 1} of {args.rounds} done", file=sys.stderr)
@@ -156,22 +107,6 @@ def measure(args: argparse.Namespace, kinds: Kinds, folder: Path) -> dict[str, A
             for (block, rate, streams, name), rows in runs.items()
         ],
     }
-
-
-def median(rows: list[Row]) -> Row:
-    """Of each number, those inside maps too; of the CPU also the ends."""
-    out: Row = {}
-    for key, value in rows[0].items():
-        if isinstance(value, dict):
-            out[key] = median([row.get(key, {}) or value for row in rows])
-        else:
-            out[key] = round(statistics.median(row.get(key, 0) for row in rows), 4)
-    if "cpu_pct" in out and "threads" in out:
-        out["cpu_min"] = round(min(row["cpu_pct"] for row in rows), 4)
-        out["cpu_max"] = round(max(row["cpu_pct"] for row in rows), 4)
-    if "xruns" in rows[0]:  # the rare ones are what matters
-        out["xruns"] = {cause: sum(row["xruns"][cause] for row in rows) for cause in rows[0]["xruns"]}
-    return out
 
 
 def ratios(runs: list[Row]) -> list[Row]:

@@ -1,19 +1,19 @@
-"""The servers that are measured: audiod on its null device, sndiod on the virtual card of tests/lab.
+"""What is measured: a server process and a load of N play streams on it; here audiod by its native protocol.
 
-Each knows how to start on a private socket, how to be loaded with N play
-streams through its own protocol, and how to say what went wrong.  What a peer
-needs and this machine lacks is said by `missing`, never guessed around.
+Each server knows how to start on a private socket, how to be loaded, and how to
+say what went wrong.  What one needs and this machine lacks is said by
+`missing`, never guessed around.  Those of sndio's wire are in sndioservers.py,
+PulseAudio in pulse.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,22 @@ from audiod_client import Connection
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "perf"
-LAB = ROOT / "build" / "lab"
 SOURCE = Path(__file__).parent / "native_load.c"
 CFLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 PATIENCE = 60  # seconds until a process that does not answer is given up
 SETTLE = 0.5  # seconds between the start of the last stream and the window
 
-ASOUNDRC = """\
-pcm_type.virtcard {{ lib "{lab}/libasound_module_pcm_virtcard.so" }}
-pcm.hw {{
-    @args [ CARD DEV SUBDEV ]
-    @args.CARD {{ type string default "0" }}
-    @args.DEV {{ type integer default 0 }}
-    @args.SUBDEV {{ type integer default -1 }}
-    type virtcard
-    card "perf{pid}"
-    rate [ 48000 ]
-    channels [ 2 ]
-    format [ S16_LE ]
-    source silence
-    loopback false
-    sink null
-    stats "{stats}"
-}}
-"""
+
+@dataclass(frozen=True)
+class Setup:
+    """How a server is started; what it has no option for does not concern it."""
+
+    block: int  # frames
+    bufsz: int  # frames of the device's buffer
+    realtime: bool = True
+    loopback: bool = False  # the card hears what it plays
+    device: str = "rsnd/0"  # audiod's, on the wire of sndio
+    fifo: bool = False  # a server that does not ask for SCHED_FIFO is put into it
 
 
 def compile_load(target: Path = BUILD / "native_load") -> Path:
@@ -79,8 +71,14 @@ class Server:
     name = ""
     limit = 1 << 30  # streams it takes
 
-    def __init__(self, folder: Path) -> None:
+    @staticmethod
+    def missing() -> str:
+        """What it needs and is not there; empty if all is."""
+        return ""
+
+    def __init__(self, folder: Path, setup: Setup) -> None:
         self.folder = folder
+        self.setup = setup
         self.log = folder / f"{self.name}.log"
 
     def spawn(self, command: list[str | Path], env: dict[str, str], **options: Any) -> None:
@@ -109,6 +107,10 @@ class Server:
         """The command that loads it."""
         raise NotImplementedError
 
+    def play(self, streams: int, rate: int, seconds: float, *more: object) -> Load:
+        """A load that has started; it ends after `seconds`."""
+        return Load(self.load("-n", streams, "-r", rate, "-t", seconds, *more))
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -124,17 +126,19 @@ class Server:
 class Audiod(Server):
     name = "audiod"
 
-    def __init__(self, folder: Path, block: int, bufsz: int, realtime: bool = True) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, setup: Setup) -> None:
+        super().__init__(folder, setup)
         self.socket = folder / "audiod.sock"
         self.tool = compile_load()
+        self.begin(["-f", "null", "--sndio", "none"], {})
+
+    def begin(self, options: list[str], env: dict[str, str]) -> None:
+        """Start it, and wait until it listens.  Raises RuntimeError with its log."""
+        realtime = [] if self.setup.realtime else ["--no-realtime"]
+        blocks = ["-z", str(self.setup.block), "-b", str(self.setup.bufsz)]
+        common = ["--state", "none", "--log-level", "warning", *blocks, *realtime]
         binary = Path(sys.executable).with_name("audiod")
-        self.spawn(
-            [binary, "--socket", self.socket, "--state", "none", "--log-level", "warning",
-             "-z", str(block), "-b", str(bufsz), "-f", "null", *([] if realtime else ["--no-realtime"])],
-            {},
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
+        self.spawn([binary, "--socket", self.socket, *common, *options], env, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         if not self.process.stdout.readline():
             self.process.wait(PATIENCE)
@@ -157,52 +161,3 @@ class Audiod(Server):
 
     def load(self, *args: object) -> list[str | Path]:
         return [self.tool, "-s", self.socket, *map(str, args)]
-
-
-class Sndiod(Server):
-    """Debian's sndiod, full duplex as it is by default, on a card whose clock is CLOCK_MONOTONIC.
-
-    It never asks for realtime, only for a nice value.
-    """
-
-    name = "sndiod"
-    limit = 8
-    unit = 15  # another server may have unit 0
-
-    @staticmethod
-    def missing() -> str:
-        """What is not there; empty if all is."""
-        if shutil.which("sndiod") is None:
-            return "sndiod is not installed (Debian: sndiod sndio-tools libsndio-dev libasound2-dev)"
-        made = subprocess.run(
-            ["make", "-s", "-C", ROOT / "tests" / "lab"], capture_output=True, text=True, check=False
-        )
-        if made.returncode != 0:
-            return f"tests/lab does not build (libsndio-dev, libasound2-dev?): {made.stderr.strip()[-300:]}"
-        return ""
-
-    def __init__(self, folder: Path, block: int, bufsz: int, realtime: bool = True) -> None:
-        super().__init__(folder)
-        for each in (folder, folder.parent):  # sndiod gives up root
-            each.chmod(0o755)
-        self.stats = folder / "card.jsonl"
-        self.stats.touch()
-        self.stats.chmod(0o666)
-        conf = folder / "asoundrc"
-        conf.write_text(ASOUNDRC.format(lab=LAB, pid=os.getpid(), stats=self.stats))
-        self.spawn(
-            ["sndiod", "-d", "-U", str(self.unit), "-z", str(block), "-b", str(bufsz), "-f", "rsnd/0"],
-            {"ALSA_CONFIG_PATH": str(conf), "LD_PRELOAD": str(LAB / "linkshim.so")},
-        )
-        deadline = time.monotonic() + PATIENCE / 4
-        while subprocess.run(self.load("-O", 1), capture_output=True, check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise self.failed("takes no client")
-            time.sleep(0.05)
-
-    def xruns(self) -> dict[str, int]:
-        return {"card": self.stats.read_text().count('"event":"xrun"')}
-
-    def load(self, *args: object) -> list[str | Path]:
-        return [LAB / "sndio_load", "-d", f"snd,{self.unit}/default", *map(str, args)]
