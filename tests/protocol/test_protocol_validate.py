@@ -139,6 +139,6 @@ def test_msgspec_is_loaded_by_validate_alone() -> None:
 
 def test_all_is_exact() -> None:
     names = {name for name in vars(audiod_protocol) if not name.startswith("_")}
-    modules = {path.stem for path in ROOM.glob("*.py")}
+    modules = {path.stem for path in (*ROOM.glob("*.py"), *ROOM.glob("*/"))}
     assert names - modules == set(audiod_protocol.__all__)
     assert audiod_protocol.PROTOCOL_VERSION == 1
