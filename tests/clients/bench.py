@@ -6,8 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from audiod_client._session import Session
-from audiod_client._stream import StreamCore
+from audiod_client._native_session import NativeSession
+from audiod_client._native_stream import NativeStream
 from audiod_protocol.connection import NEED_DATA, Connection
 from audiod_protocol.events import Request
 from audiod_protocol.params import Enc, Par
@@ -19,13 +19,13 @@ class Bench:
     """A session, and the server's end of it in the test's hand."""
 
     def __init__(self, mode: str = "play", par: Par = S16) -> None:
-        self.session = Session("bench")
+        self.session = NativeSession("bench")
         self.wire = Connection("server")
         self.par = par
         self.heard: list[Any] = []
         opening = self.session.open("default", mode, None, None, None)
         opened = {"stream": 0, "device": 0, "subdevice": "d", "mode": mode}
-        self.stream: StreamCore = self.finish(opening, opened)
+        self.stream: NativeStream = self.finish(opening, opened)
 
     def hear(self) -> list[Any]:
         """What the client has sent since the last time."""
@@ -60,7 +60,7 @@ class Bench:
         except StopIteration as stop:
             return stop.value
 
-    def start(self, credit: int = 0) -> StreamCore:
+    def start(self, credit: int = 0) -> NativeStream:
         assert self.finish(self.stream.run(self.stream.start(), False))
         if credit:
             self.say("credit", 0, credit)

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from audiod_client._native_session import CHANGES_MAX
 from audiod_client._par import make_par
-from audiod_client._session import CHANGES_MAX
 from audiod_client.errors import StreamError
 from audiod_protocol.errors import Fault
 from audiod_protocol.events import Request

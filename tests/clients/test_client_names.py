@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from audiod_client._link import program_name
 from audiod_client.errors import StreamError
-from audiod_client.names import Name, Places, default_name, sockets
+from audiod_client.names import Address, Name, Places, Wire, addresses, default_name, split_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,31 +136,76 @@ def places(tmp_path: Path, uid: int = 0, setid: bool = False, **env: str) -> Pla
     return Places(uid or os.geteuid() or 1000, env, setid, str(tmp_path / "run"), str(tmp_path / "tmp"))
 
 
+def found(name: Name, places: Places) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    """Paths of our own sockets, then of sndio's, and what is passed over."""
+    ways, passed = addresses(name, places)
+    paths = [[way.place for way in ways if way.wire is wire] for wire in (Wire.NATIVE, Wire.SNDIO)]
+    assert [str(way) for way in ways] == paths[0] + paths[1], "sndio's come last"
+    return paths[0], paths[1], passed
+
+
 def test_where_sockets_are(tmp_path: Path) -> None:
-    run = str(tmp_path / "run")
+    run, tmp = str(tmp_path / "run"), str(tmp_path / "tmp")
     user = places(tmp_path, 1000, XDG_RUNTIME_DIR="/run/user/1000")
-    assert sockets(Name(), user) == (["/run/user/1000/audiod/audiod.sock", f"{run}/audiod.sock"], [])
-    assert sockets(Name(unit=2), user)[0] == [
-        "/run/user/1000/audiod/audiod-2.sock",
-        f"{run}/audiod-2.sock",
-    ]
-    root = Places(0, {"XDG_RUNTIME_DIR": "/run/user/0"}, False, run)
-    assert sockets(Name(unit=1), root) == ([f"{run}/audiod-1.sock"], [])
+    assert found(Name(), user) == (
+        ["/run/user/1000/audiod/audiod.sock", f"{run}/audiod.sock"],
+        [f"{tmp}/sndio-1000/sock0", f"{tmp}/sndio/sock0"],
+        [],
+    )
+    assert found(Name(unit=2), user)[:2] == (
+        ["/run/user/1000/audiod/audiod-2.sock", f"{run}/audiod-2.sock"],
+        [f"{tmp}/sndio-1000/sock2", f"{tmp}/sndio/sock2"],
+    )
+    root = Places(0, {"XDG_RUNTIME_DIR": "/run/user/0"}, False, run, tmp)
+    assert found(Name(unit=1), root) == (
+        [f"{run}/audiod-1.sock"],
+        [f"{tmp}/sndio-0/sock1", f"{tmp}/sndio/sock1"],
+        [],
+    )
 
 
 def test_the_sockets_path_may_be_given(tmp_path: Path) -> None:
     given_path = places(tmp_path, AUDIOD_SOCKET="/x.sock", XDG_RUNTIME_DIR="/r")
-    assert sockets(Name(), given_path) == (["/x.sock"], [])
-    assert sockets(Name(path="/y.sock"), given_path) == (["/y.sock"], [])
+    assert found(Name(), given_path) == (["/x.sock"], [], [])
+    assert found(Name(path="/y.sock"), given_path) == (["/y.sock"], [], [])
     distrusting = places(tmp_path, 1000, True, AUDIOD_SOCKET="/x.sock", XDG_RUNTIME_DIR="/r")
-    assert "/x.sock" not in sockets(Name(), distrusting)[0]
-    assert not any(path.startswith("/r/") for path in sockets(Name(), distrusting)[0])
+    assert "/x.sock" not in found(Name(), distrusting)[0]
+    assert not any(path.startswith("/r/") for path in found(Name(), distrusting)[0])
 
 
-def test_a_host_is_sndios_wire(tmp_path: Path) -> None:
-    with pytest.raises(StreamError, match="TCP") as refused:
-        sockets(Name(host="box"), places(tmp_path))
-    assert refused.value.code == "ENOTSUP"
+@pytest.mark.parametrize("env", [{}, {"AUDIOD_SOCKET": "/x.sock"}])
+def test_a_host_is_sndios_wire_whatever_else_is_set(tmp_path: Path, env: dict[str, str]) -> None:
+    here = places(tmp_path, **env)
+    assert addresses(Name(host="box"), here) == ([Address(Wire.SNDIO, "box", 11025)], [])
+    assert addresses(Name(host="::1", unit=3), here) == ([Address(Wire.SNDIO, "::1", 11028)], [])
+    assert [str(addresses(Name(host=h), here)[0][0]) for h in ("box", "::1")] == ["box:11025", "[::1]:11025"]
+
+
+@pytest.mark.parametrize(
+    ("device", "meant"),
+    [
+        ("default", (None, "default")),
+        ("rear", (None, "rear")),
+        ("3", (3, "default")),
+        ("0.rear", (0, "rear")),
+    ],
+)
+def test_what_a_device_is_on_sndios_wire(device: str, meant: tuple[int | None, str]) -> None:
+    assert split_device(device) == meant
+
+
+def test_a_directory_of_sndios_that_is_anothers_is_passed_over(tmp_path: Path) -> None:
+    uid = os.geteuid() or 1000
+    here = places(tmp_path, uid, XDG_RUNTIME_DIR="/r")
+    own = tmp_path / "tmp" / f"sndio-{uid}"
+    own.mkdir(mode=0o700, parents=True)
+    os.chown(own, uid, -1)
+    assert found(Name(), here)[1:] == ([f"{own}/sock0", f"{tmp_path}/tmp/sndio/sock0"], [])
+    own.chmod(0o777)
+    assert found(Name(), here)[1:] == (
+        [f"{tmp_path}/tmp/sndio/sock0"],
+        [(f"{own}/sock0", "its directory has mode 0777, not 0700")],
+    )
 
 
 def test_the_directory_in_tmp_must_be_ours(tmp_path: Path) -> None:
@@ -169,25 +214,25 @@ def test_the_directory_in_tmp_must_be_ours(tmp_path: Path) -> None:
     own = tmp_path / "tmp" / f"audiod-{uid}"
     system = f"{tmp_path}/run/audiod.sock"
     (tmp_path / "tmp").mkdir()
-    assert sockets(Name(), here) == ([f"{own}/audiod.sock", system], [])
+    assert found(Name(), here)[::2] == ([f"{own}/audiod.sock", system], [])
     own.mkdir(mode=0o700)
     os.chown(own, uid, -1)
-    assert sockets(Name(), here) == ([f"{own}/audiod.sock", system], [])
+    assert found(Name(), here)[::2] == ([f"{own}/audiod.sock", system], [])
     own.chmod(0o755)
-    paths, passed = sockets(Name(), here)
+    paths, _, passed = found(Name(), here)
     assert paths == [system]
     assert passed == [(f"{own}/audiod.sock", "its directory has mode 0755, not 0700")]
     own.rename(tmp_path / "else")
     own.symlink_to(tmp_path / "else")
-    assert "symbolic link" in sockets(Name(), here)[1][0][1]
+    assert "symbolic link" in found(Name(), here)[2][0][1]
     own.unlink()
     own.write_text("")
-    assert "is not one" in sockets(Name(), here)[1][0][1]
+    assert "is not one" in found(Name(), here)[2][0][1]
     own.unlink()
     own.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(own, uid + 1, -1)
-        assert "another user's" in sockets(Name(), here)[1][0][1]
+        assert "another user's" in found(Name(), here)[2][0][1]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import audiod_client
 import pytest
 from audiod_client import ServerUnreachable, StreamError
 from audiod_client._link import Link
-from audiod_client._session import Session
+from audiod_client._native_session import NativeSession
+from audiod_client.names import Address, Wire
 from audiod_protocol.connection import Connection
 from audiod_protocol.events import Notification
 from clients.fake_audiod import ROUND, FakeAudiod, Peer
@@ -115,8 +116,8 @@ def test_revents_calls_back(server: FakeAudiod) -> None:
 
 def test_the_servers_last_words_are_read_when_writing_fails() -> None:
     ours, theirs = socket.socketpair()
-    session = Session("x")
-    link = Link(ours, session)
+    session = NativeSession("x")
+    link = Link(ours, session, Address(Wire.NATIVE, "x"))
     fault = {"code": "EPROTO", "message": "a frame was cut", "hint": "mend it"}
     theirs.send(Connection("server").send_notification("error", [fault]))
     theirs.close()

@@ -14,6 +14,7 @@ import soundfile
 from audiod_protocol.events import Notification, Request
 from clients.audioctl import PCM, Cli
 from clients.fake_audiod import Peer
+from units import unit
 
 # ---- play ----
 
@@ -108,7 +109,9 @@ def test_the_environment_names_the_device(cli: Cli) -> None:
         cli("play", "a.wav", AUDIODEVICE=f"snd@{cli.server.path}/0", AUDIOD_SOCKET="/nowhere").returncode == 0
     )
     assert [r["device"] for r in cli.server.requests("open")] == ["rear", "0"]
-    assert "TCP" in cli.fails(1, "play", "a.wav", "--device", "snd@host/0")
+    assert "no-such-host.invalid:11025" in cli.fails(
+        3, "play", "a.wav", "--device", "snd@no-such-host.invalid/0"
+    )
     assert "sndio(7)" in cli.fails(1, "play", "a.wav", "--device", "hw:0")
 
 

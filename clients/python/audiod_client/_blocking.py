@@ -1,6 +1,6 @@
 """The blocking shell: a socket, poll(2), and sio_open(3)'s calls one by one.
 
-Invariant: all rules are in `_session` and `_stream`; here is only waiting.
+Invariant: all rules are in the sessions and streams; here is only waiting.
 A connection and its streams belong to one thread at a time.
 """
 
@@ -14,11 +14,11 @@ from typing import Any, Literal, Self, TypeVar
 
 from audiod_protocol.params import Cap, Mode, Par
 
-from audiod_client._link import Link, program_name, resolve, server_of
-from audiod_client._session import Change, Op, Session
+from audiod_client._link import Link, program_name, resolve, route, server_of
+from audiod_client._session import Change, Op
 from audiod_client._stream import StreamCore
 from audiod_client._streaminfo import StreamInfo
-from audiod_client.names import Name
+from audiod_client.names import Name, Wire
 
 __all__ = ["Connection", "Stream", "open"]
 
@@ -72,14 +72,13 @@ class Connection:
 
         Raises ServerUnreachable, or StreamError if it speaks another protocol.
         """
-        session = Session(client_name or program_name())
-        dial = Link.dial(server_of(path, name), session, block=True)
+        dial = Link.dial(route(server_of(path, name)), client_name or program_name(), block=True)
         try:
             next(dial)
         except StopIteration as stop:
             link: Link = stop.value
         try:
-            _run(link, session.hello())
+            _run(link, link.session.hello())
         except BaseException:
             link.close()
             raise
@@ -87,8 +86,23 @@ class Connection:
 
     @property
     def server(self) -> dict[str, Any]:
-        """The answer to hello: version, server, features, unit."""
+        """The answer to hello: version, server, features, unit.  Empty by sndio's wire."""
         return self._link.session.server
+
+    @property
+    def wire(self) -> Wire:
+        """What is spoken: by sndio's wire there is one stream, and nothing else."""
+        return self._link.session.wire
+
+    @property
+    def where(self) -> str:
+        """The address of the server: a socket's path, or host:port."""
+        return str(self._link.address)
+
+    @property
+    def tried(self) -> list[tuple[str, str]]:
+        """(where, reason) of what was tried before this server answered."""
+        return list(self._link.tried)
 
     def request(self, method: str, **args: object) -> Any:
         """A request of the protocol and its result.  A refusal raises StreamError and is not permanent."""
@@ -153,7 +167,9 @@ def open(
 ) -> Stream:
     """sio_open: open a device to play, record or both, on a connection of its own.
 
-    `name`: sndio(7), None or "default" for the user's choice (AUDIODEVICE).
+    `name`: sndio(7), None or "default" for the user's choice (AUDIODEVICE);
+    `snd@host/...` is reached by sndio's wire, and so is a local server that
+    speaks nothing else: it has no mode "mon", no floats and no link groups.
     `nbio`: write and read never wait.  `role`: what it is for (music, alert);
     `link`: streams of the same link group start together.
 
@@ -212,7 +228,10 @@ class Stream(StreamInfo):
         return self._call(self._core.stop(), False)
 
     def flush(self) -> bool:
-        """sio_flush: stop at once, discarding what was not played; the stream may start again."""
+        """sio_flush: stop at once, discarding what was not played; the stream may start again.
+
+        By sndio's wire a drain that was cut short cannot be: flush waits for its end, close does not.
+        """
         return self._call(self._core.flush(), False)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -244,7 +263,7 @@ class Stream(StreamInfo):
         return self._core.on("vol", callback)
 
     def onxrun(self, callback: Callable[[str], None] | None) -> bool:
-        """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device"."""
+        """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device", by sndio's wire "unknown"."""
         return self._core.on("xrun", callback)
 
     def fileno(self) -> int:

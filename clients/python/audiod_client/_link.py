@@ -7,18 +7,21 @@ in its own way.  Runs in the caller's thread.
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from audiod_protocol.params import Mode
 
 from audiod_client._session import Op, Session
 from audiod_client.errors import ServerUnreachable, StreamError, errno_name
-from audiod_client.names import Name, Places, default_name, sockets
+from audiod_client.names import Address, Name, Places, Wire, addresses, default_name
 
-__all__ = ["Link", "program_name", "resolve", "server_of"]
+__all__ = ["Link", "Route", "program_name", "resolve", "route", "server_of"]
 
 RECV_SIZE = SEND_SIZE = 64 * 1024  # about what a Unix socket holds
 RECV_TIMES = 4  # reads of one step, so that a fast server cannot keep a caller in it
@@ -44,42 +47,95 @@ def server_of(path: str | None, name: str | Name | None) -> Name:
     return name if path is None else Name(name.device, path=path)
 
 
+@dataclass(frozen=True)
+class Route:
+    """The ways to a server: what to give to socket() and connect() one after the other."""
+
+    ways: list[tuple[Address, int, str | tuple[object, ...]]]  # address, family, what connect takes
+    tried: list[tuple[str, str]]  # (where, reason) of what need not be tried
+    remote: bool
+
+
+def route(name: Name) -> Route:
+    """Where the server of a name may be; waits for the resolver if it names a host."""
+    found, tried = addresses(name, Places.here())
+    ways: list[tuple[Address, int, str | tuple[object, ...]]] = []
+    for address in found:
+        if address.port is None:
+            ways.append((address, socket.AF_UNIX, address.place))
+            continue
+        try:
+            infos = socket.getaddrinfo(address.place, address.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as err:
+            tried.append((str(address), _why(err)))
+            continue
+        ways += [(address, family, sockaddr) for family, _, _, _, sockaddr in infos]
+    return Route(ways, tried, name.host is not None)
+
+
+def _why(err: Exception) -> str:
+    return (getattr(err, "strerror", None) or str(err)).lower()
+
+
+def _connected(sock: socket.socket, where: str | tuple[object, ...]) -> bool:
+    """Connect, or go on connecting; whether it is done.  Raises OSError."""
+    try:
+        sock.connect(where)
+    except BlockingIOError:
+        return False
+    except OSError as err:
+        if err.errno != errno.EISCONN:  # what the BSDs say of a connection that was under way, and is there
+            raise
+    return True
+
+
+def session_of(address: Address, client_name: str) -> Session:
+    """A session of the wire that is spoken there; only that wire's modules are loaded."""
+    if address.wire is Wire.SNDIO:
+        from audiod_client._sndio_session import SndioSession
+
+        return SndioSession(client_name, address)
+    from audiod_client._native_session import NativeSession
+
+    return NativeSession(client_name)
+
+
 class Link:
     """A connected, non-blocking socket and the session that it carries."""
 
-    def __init__(self, sock: socket.socket, session: Session) -> None:
+    def __init__(self, sock: socket.socket, session: Session, address: Address) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.session = session
+        self.address = address
+        self.tried: list[tuple[str, str]] = []  # (where, reason) of what did not answer before
 
     @classmethod
-    def dial(cls, name: Name, session: Session, block: bool) -> Op[Link]:
-        """Connect to the first socket that answers; yields while a backlog is full, if not to `block`.
+    def dial(cls, route: Route, client_name: str, block: bool) -> Op[Link]:
+        """Connect to the first way that answers; yields while it has not, if not to `block`.
 
-        Raises ServerUnreachable with what was tried, StreamError(ENOTSUP) for a host.
+        Raises ServerUnreachable with what was tried.
         """
-        paths, tried = sockets(name, Places.here())
+        tried = list(route.tried)
         code = "ECONNREFUSED"
-        for path in paths:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.setblocking(block)
+        for address, family, where in route.ways:
             try:
-                while True:
-                    try:
-                        sock.connect(path)
-                        break
-                    except BlockingIOError:
+                with ExitStack() as cleanup:
+                    sock = cleanup.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                    sock.setblocking(block)
+                    while not _connected(sock, where):
                         yield
-                return cls(sock, session)
+                    if family != socket.AF_UNIX:
+                        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    link = cls(sock, session_of(address, client_name), address)
+                    link.tried = tried
+                    cleanup.pop_all()
+                    return link
             except OSError as err:
-                sock.close()
-                tried.append((path, (err.strerror or str(err)).lower()))
+                tried.append((str(address), _why(err)))
                 if errno_name(err) in ("EACCES", "EPERM"):
                     code = "EACCES"
-            except BaseException:
-                sock.close()
-                raise
-        raise ServerUnreachable(tried, code)
+        raise ServerUnreachable(tried, code, route.remote)
 
     def step(self, receive: bool = True) -> bool:
         """Send, and `receive`, what goes without waiting; whether anything moved."""

@@ -1,4 +1,4 @@
-"""One connection without its socket: requests and their answers, streams, changes, bytes in and out.
+"""What the shells see of a connection, whichever wire it speaks: bytes in and out, and operations.
 
 Operations are generators: each `yield` means "move bytes, then resume me", the
 return value is the result, and closing one early (a cancelled task, a ctrl-C)
@@ -9,51 +9,21 @@ received any more.  Runs in the caller's thread; not for several at a time.
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from audiod_protocol.connection import NEED_DATA, Connection
-from audiod_protocol.errors import Fault, RemoteProtocolError
-from audiod_protocol.events import Notification, Response
-from audiod_protocol.limits import NAME_MAX, PROTOCOL_VERSION
 from audiod_protocol.params import Mode
 
 from audiod_client._stream import StreamCore
 from audiod_client.errors import StreamError, as_stream_error
+from audiod_client.names import Wire
 
-__all__ = ["CHANGES_MAX", "Call", "Change", "Op", "Session"]
+__all__ = ["Change", "Op", "Session", "direction"]
 
 T = TypeVar("T")
 Op = Generator[None, None, T]
-
-CHANGES_MAX = 1024  # rows kept for a subscriber that does not read; then it must read the lists again
-
-
-@dataclass
-class Call:
-    """A request that was sent: `result` or `error` is its answer once it is `done`."""
-
-    method: str
-    then: Callable[[Call], None] | None = None  # on arrival of the answer, whether or not anybody waits
-    done: bool = False
-    result: Any = None
-    error: StreamError | None = None
-    abandoned: bool = False  # nobody waits any more
-
-    def finish(self, result: Any, error: StreamError | None) -> None:
-        self.result, self.error = result, error
-        try:
-            with as_stream_error():
-                if self.then is not None:
-                    self.then(self)
-        except StreamError as err:
-            self.error = err
-            raise
-        finally:
-            self.done = True
 
 
 @dataclass(frozen=True)
@@ -64,19 +34,16 @@ class Change:
     row: dict[str, Any]
 
 
-class Session:
+class Session(ABC):
     """The client's end of one connection; `out` holds the bytes to send."""
 
+    wire: Wire
+
     def __init__(self, client_name: str) -> None:
-        self.client_name = client_name[:NAME_MAX] or "python"
+        self.client_name = client_name
         self.out = bytearray()
-        self.streams: dict[int, StreamCore] = {}
         self.error: StreamError | None = None
         self.server: dict[str, Any] = {}  # the answer to hello
-        self._wire = Connection("client")
-        self._calls: dict[int, Call] = {}
-        self._changes: deque[Change] = deque()
-        self._lost_changes = False
 
     # ---- bytes ----
 
@@ -86,14 +53,10 @@ class Session:
             return
         try:
             with as_stream_error():
-                if not data:
-                    self._wire.receive_eof()
-                self._wire.receive_data(data)
-                while self.error is None and (event := self._wire.next_event()) is not NEED_DATA:
-                    if isinstance(event, Response):
-                        self._answer(event)
-                    elif isinstance(event, Notification):
-                        self._notify(event)
+                if data:
+                    self._take(data)
+                else:
+                    self._end()
         except StreamError as err:
             self.fail(err)
         if not data:
@@ -111,68 +74,31 @@ class Session:
             return
         self.error = error
         self.out.clear()
-        for stream in list(self.streams.values()):
-            stream.fail(error)
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            call.finish(None, error)
+        self._failed(error)
 
-    def _answer(self, event: Response) -> None:
-        call = self._calls.pop(event.id)
-        call.finish(event.result, None if event.error is None else StreamError.of_fault(event.error))
+    @abstractmethod
+    def _take(self, data: bytes) -> None:
+        """Read messages, and tell the streams.  What it raises ends the connection."""
 
-    def _notify(self, event: Notification) -> None:
-        method, params = event.method, event.params
-        if method == "error":
-            self.fail(StreamError.of_fault(Fault.from_wire(params[0])))
-        elif method == "changed":
-            if len(self._changes) >= CHANGES_MAX:
-                self._changes.clear()
-                self._lost_changes = True
-            self._changes.append(Change(params[0], params[1]))
-        elif params and (stream := self.streams.get(params[0])) is not None:
-            stream.notify(method, params)
+    @abstractmethod
+    def _end(self) -> None:
+        """The server closed: raise what that means, if more is known than that it did."""
 
-    # ---- requests ----
+    @abstractmethod
+    def _failed(self, error: StreamError) -> None:
+        """Tell the streams, and whoever waits."""
 
-    def post(self, method: str, params: Sequence[object]) -> None:
-        """Queue a notification."""
-        with as_stream_error():
-            self.out += self._wire.send_notification(method, params)
+    # ---- operations ----
 
-    def send(
-        self, method: str, args: Mapping[str, object], then: Callable[[Call], None] | None = None
-    ) -> Call:
-        """Queue a request; nobody need wait for its answer.  Raises StreamError."""
-        if self.error is not None:
-            raise self.error
-        with as_stream_error():
-            number, data = self._wire.send_request(method, **args)
-        call = self._calls[number] = Call(method, then)
-        self.out += data
-        return call
-
-    def wait(self, call: Call) -> Op[Any]:
-        """The result of a call, or its error raised."""
-        try:
-            while not call.done:
-                yield
-        finally:
-            call.abandoned = not call.done
-        if call.error is not None:
-            raise call.error
-        return call.result
-
-    def request(self, method: str, args: Mapping[str, object]) -> Op[Any]:
-        """Send a request and wait for its answer.  A refusal is not permanent."""
-        return (yield from self.wait(self.send(method, args)))
-
+    @abstractmethod
     def hello(self) -> Op[dict[str, Any]]:
         """The handshake, before anything else."""
-        args = {"version": PROTOCOL_VERSION, "client": self.client_name, "pid": os.getpid(), "features": []}
-        self.server = _map("hello", (yield from self.request("hello", args)))
-        return self.server
 
+    @abstractmethod
+    def request(self, method: str, args: Mapping[str, object]) -> Op[Any]:
+        """A request of the native protocol.  A refusal is not permanent."""
+
+    @abstractmethod
     def open(
         self, device: str, mode: str | Mode, name: str | None, role: str | None, link: str | None
     ) -> Op[StreamCore]:
@@ -180,55 +106,13 @@ class Session:
 
         The mode "mon" records what the device plays: on this side it is a stream that records.
         """
-        opened: list[StreamCore] = []
 
-        def arrived(call: Call) -> None:
-            if call.error is not None:
-                return
-            row = _map("open", call.result)
-            number = row.get("stream")
-            if type(number) is not int or number in self.streams:
-                raise RemoteProtocolError(f"open answered with the stream {number!r:.40}")
-            stream = StreamCore(self, number, wanted, row)
-            self.streams[number] = stream
-            opened.append(stream)
-            if call.abandoned:
-                stream.abandon()
-
-        with as_stream_error():
-            wanted = mode if isinstance(mode, Mode) else Mode.REC if mode == "mon" else Mode.parse(mode)
-        named = "mon" if mode == "mon" else str(wanted)
-        args = {"device": device, "mode": named, "transport": "inline"}
-        more = {"name": name, "type": role, "link": link}
-        args |= {key: value for key, value in more.items() if value is not None}
-        yield from self.wait(self.send("open", args, arrived))
-        return opened[0]
-
-    # ---- changes ----
-
+    @abstractmethod
     def change(self) -> Op[Change]:
-        """Wait for the next change of a subscribed topic.
-
-        Raises StreamError(EOVERFLOW) once if CHANGES_MAX came without being read.
-        """
-        while True:
-            if self._lost_changes:
-                self._lost_changes = False
-                raise StreamError(
-                    "EOVERFLOW",
-                    f"more than {CHANGES_MAX} changes came without being read, and the oldest were dropped",
-                    "read the lists again (devices, streams, controls), and read changes more often",
-                )
-            if self._changes:
-                return self._changes.popleft()
-            if self.error is not None:
-                raise self.error
-            yield
+        """Wait for the next change of a subscribed topic."""
 
 
-def _map(method: str, result: Any) -> dict[str, Any]:
-    if not isinstance(result, dict):
-        raise StreamError(
-            "EPROTO", f"the server's answer to {method} is not a map", "check that both have the same version"
-        )
-    return result
+def direction(mode: str | Mode) -> Mode:
+    """What a stream of this mode does on this side.  Raises StreamError."""
+    with as_stream_error():
+        return mode if isinstance(mode, Mode) else Mode.REC if mode == "mon" else Mode.parse(mode)

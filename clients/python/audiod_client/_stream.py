@@ -1,19 +1,19 @@
-"""One stream without its socket: sio_open(3)'s rules of parameters, credit, position and errors.
+"""One stream without its socket: sio_open(3)'s rules, whichever wire carries it.
 
-Invariants: frames written never exceed the credit received; bytes read never
-exceed the frames that onmove covered; `error` is permanent and raised once.
-`fail` and `notify` run while bytes are taken in and only note what happened;
-callbacks run in the stream's own calls, in the caller's thread.
+Invariants: frames written never exceed the credit; bytes read never exceed the
+frames that onmove covered; `error` is permanent and raised once.  What the
+server tells is only noted on arrival; callbacks run in the stream's own calls,
+in the caller's thread.  A subclass says how the stream's wire does each thing.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiod_protocol.errors import Fault
-from audiod_protocol.limits import VOL_MAX, WRITE_MAX
-from audiod_protocol.params import Cap, Mode, Par
+from audiod_protocol.limits import VOL_MAX
+from audiod_protocol.params import Cap, Enc, Mode, Par
 from audiod_protocol.states import Act, State, advance
 
 from audiod_client._callbacks import Callbacks
@@ -21,9 +21,9 @@ from audiod_client._par import make_par
 from audiod_client.errors import StreamError, as_stream_error
 
 if TYPE_CHECKING:
-    from audiod_client._session import Call, Session
+    from audiod_client._session import Session
 
-__all__ = ["REC_QUEUE_MAX", "StreamCore"]
+__all__ = ["REC_QUEUE_MAX", "STARTED", "StreamCore"]
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -34,33 +34,71 @@ REC_QUEUE_MAX = 4 * 1024 * 1024  # bytes recorded but not read (20 s of s16 ster
 STARTED = (State.PRIMING, State.RUNNING)
 
 
-class StreamCore:
+class StreamCore(ABC):
     """State of one open stream; frames are counted at its rate."""
 
-    def __init__(self, session: Session, number: int, mode: Mode, opened: dict[str, Any]) -> None:
+    def __init__(self, session: Session, number: int, mode: Mode, device: object, subdevice: object) -> None:
         self.session = session
         self.number = number
         self.mode = mode
-        self.device = opened.get("device")
-        self.subdevice = opened.get("subdevice")
+        self.device = device
+        self.subdevice = subdevice
         self.state = State.READY
         self.par: Par | None = None
         self.error: StreamError | None = None
         self.closed = False
         self.vol = VOL_MAX
         self.xruns = 0
-        self.credit = 0  # frames that may still be written
         self.written = 0  # frames handed to the library since start
         self.position = 0  # frames of the device's clock since start
-        self.time_ns = 0  # CLOCK_MONOTONIC of that position; 0: not moving yet
+        self.time_ns = 0  # CLOCK_MONOTONIC of that position; 0: not known
         self._raised = False
-        self._close_sent = False
-        self._ending = 0  # stop and flush requests without an answer
         self._partial = b""  # less than a frame, until the rest of it is written
         self._recorded = bytearray()
         self._read = 0  # bytes given to the caller since start
         self._pframe = self._rframe = 0  # bytes of a frame
         self._callbacks = Callbacks()
+
+    # ---- what a wire does in its own way ----
+
+    @property
+    @abstractmethod
+    def credit(self) -> int:
+        """Frames that may still be written."""
+
+    @abstractmethod
+    def _setpar(self, asked: Par) -> Op[None]:
+        """Ask for parameters; `_use` takes the answer."""
+
+    @abstractmethod
+    def _getpar(self) -> Op[None]:
+        """Ask for the parameters in force; `_use` takes the answer."""
+
+    @abstractmethod
+    def _getcap(self) -> Op[Cap]: ...
+
+    @abstractmethod
+    def _tell_vol(self, vol: int) -> None:
+        """Send the volume; nobody waits for an answer."""
+
+    @abstractmethod
+    def _start(self) -> Op[None]: ...
+
+    @abstractmethod
+    def _send_samples(self, samples: memoryview) -> None:
+        """Send whole frames, not more than the credit, which this uses up."""
+
+    @abstractmethod
+    def _end(self, drain: bool) -> Op[None]:
+        """Play out or not, and wait until it is done; then the stream is ready again."""
+
+    @abstractmethod
+    def _close(self) -> Op[None]:
+        """End a stream that may be started: play out, and wait until it is done."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """End the stream without waiting."""
 
     # ---- errors ----
 
@@ -139,31 +177,11 @@ class StreamCore:
 
     # ---- what the server tells ----
 
-    def notify(self, method: str, params: list[Any]) -> None:
-        """A notification for this stream, its shape already checked."""
-        if self.closed or self.error is not None:
-            return
-        if method == "onmove":
-            _, delta, self.position, self.time_ns = params
-            if self.state is State.PRIMING:
-                self.state = State.RUNNING
-            self._callbacks.note("move", delta)
-        elif method == "credit":
-            if self.state in STARTED:
-                self.credit += params[1]
-        elif method == "data":
-            self._record(params[1])
-        elif method == "onvol":
-            self._set_vol(params[1])
-        elif method == "onxrun":
-            self.xruns += 1
-            self._callbacks.note("xrun", params[1])
-        elif method == "onstate" and params[1] == "closed":
-            self.state = State.DEAD
-            fault = Fault("EIO", "the server ended the stream without a reason", "see its log")
-            if params[2] is not None:
-                fault = Fault.from_wire(params[2])
-            self.fail(StreamError.of_fault(fault))
+    def _moved(self, delta: int, position: int, time_ns: int) -> None:
+        self.position, self.time_ns = position, time_ns
+        if self.state is State.PRIMING:
+            self.state = State.RUNNING
+        self._callbacks.note("move", delta)
 
     def _record(self, samples: bytes) -> None:
         if self.state not in STARTED:
@@ -184,41 +202,39 @@ class StreamCore:
             self.vol = vol
             self._callbacks.note("vol", vol)
 
+    def _late(self, kind: str) -> None:
+        self.xruns += 1
+        self._callbacks.note("xrun", kind)
+
+    def _use(self, par: Par, enc: Enc) -> None:
+        """These are the parameters in force."""
+        self.par = par
+        self._pframe = enc.frame_size(par.pchan or 0) if Mode.PLAY in self.mode else 0
+        self._rframe = enc.frame_size(par.rchan or 0) if Mode.REC in self.mode else 0
+
     # ---- parameters ----
 
     def setpar(self, par: Par | None, fields: dict[str, object]) -> Op[bool]:
         self._act(Act.SETPAR)
-        asked = make_par(par, fields)
-        yield from self._par_request("setpar", {"par": asked.to_wire()})
+        yield from self._setpar(make_par(par, fields))
         return True
 
     def getpar(self) -> Op[Par]:
         self._act(Act.SETPAR)  # as sio_getpar: not while started
-        return (yield from self._par_request("getpar", {}))
-
-    def _par_request(self, method: str, args: dict[str, object]) -> Op[Par]:
-        result = yield from self.session.request(method, {"stream": self.number, **args})
-        with as_stream_error():
-            self.par = Par.from_wire(result.get("par") if isinstance(result, dict) else None)
-            enc = self.par.enc
-        if enc is None or not (self.par.rate and (self.par.pchan or self.par.rchan)):
-            raise StreamError("EPROTO", f"the answer to {method} is not complete", "update the server")
-        self._pframe = enc.frame_size(self.par.pchan or 0) if Mode.PLAY in self.mode else 0
-        self._rframe = enc.frame_size(self.par.rchan or 0) if Mode.REC in self.mode else 0
+        yield from self._getpar()
+        assert self.par is not None
         return self.par
 
     def getcap(self) -> Op[Cap]:
         self._act(Act.GETCAP)
-        result = yield from self.session.request("getcap", {"stream": self.number})
-        with as_stream_error():
-            return Cap.from_wire(result.get("cap") if isinstance(result, dict) else None)
+        return (yield from self._getcap())
 
     def setvol(self, vol: int, block: bool) -> Op[bool]:
         """Sent at once, not waited for: a refusal fails the stream later, as in sio_setvol."""
         self._act(Act.SETVOL)
         if type(vol) is not int or not 0 <= vol <= VOL_MAX:
             raise StreamError("EINVAL", f"volume {vol!r:.40} is out of range", f"use 0..{VOL_MAX}")
-        self._send("setvol", {"vol": vol}, self._refused)
+        self._tell_vol(vol)
         self._set_vol(vol)
         while block and self.session.out:
             yield
@@ -230,36 +246,26 @@ class StreamCore:
     def start(self) -> Op[bool]:
         self._act(Act.START)
         yield from self.getpar()
-        self.credit = self.written = self.position = self.time_ns = self._read = 0
+        self.written = self.position = self.time_ns = self._read = 0
         self.state = self._act(Act.START)
-        call = self._send("start", {})
-        yield from self.session.wait(call)
+        yield from self._start()
         return True
 
     def stop(self) -> Op[bool]:
-        """Drain.  Cut short, it goes on: the stream is draining until the answer comes or flush is called."""
+        """Drain.  Cut short, it goes on: the stream is draining until it is done, or flush is called."""
         self._act(Act.STOP)
         yield from self._complete_frame()
-        yield from self._end("stop", Act.STOP)
+        self.state = self._act(Act.STOP)
+        self._recorded.clear()
+        yield from self._end(True)
         return True
 
     def flush(self) -> Op[bool]:
         self._partial = b""
-        yield from self._end("flush", Act.FLUSH)
-        return True
-
-    def _end(self, method: str, act: Act) -> Op[None]:
-        self.state = self._act(act)
-        self._ending += 1
+        self.state = self._act(Act.FLUSH)
         self._recorded.clear()
-        yield from self.session.wait(self._send(method, {}, self._ended))
-
-    def _ended(self, call: Call) -> None:
-        self._ending -= 1
-        self._refused(call)
-        if not self._ending and self.state is State.DRAINING:
-            self.state = self._act(Act.ANSWER)
-            self.credit = 0
+        yield from self._end(False)
+        return True
 
     def _complete_frame(self) -> Op[None]:
         """A frame begun is filled up with zeros, so that nothing written is lost."""
@@ -276,14 +282,7 @@ class StreamCore:
             if self._usable():
                 if self.state in STARTED:
                     yield from self._complete_frame()
-                self.state = self._act(Act.CLOSE)
-                call = self._close()
-                while not call.done:
-                    yield
-                    self.call_back()
-                self._live()
-                if call.error is not None:
-                    raise call.error
+                yield from self._close()
         except StreamError as err:
             self.fail(err)
             self._raised = True
@@ -292,31 +291,14 @@ class StreamCore:
             self.abandon()
 
     def abandon(self) -> None:
-        """Let go of the stream without waiting: what still sounds is cut, its number is freed."""
+        """Let go of the stream without waiting: what still sounds is cut."""
         if self.closed:
             return
-        if self.session.error is None and not self._close_sent:
-            if self.state in STARTED or self.state is State.DRAINING:
-                self._send("flush", {})
-            self._close()
+        if self.session.error is None:
+            self._let_go()
         self.fail(StreamError("EBADF", f"stream {self.number} is closed", "open another one"))
         self._raised = True
         self.closed = True
-
-    def _close(self) -> Call:
-        self._close_sent = True
-        return self._send("close", {}, self._gone)
-
-    def _gone(self, _call: Call) -> None:
-        if self.session.streams.get(self.number) is self:
-            del self.session.streams[self.number]
-
-    def _send(self, method: str, args: dict[str, object], then: Callable[[Call], None] | None = None) -> Call:
-        return self.session.send(method, {"stream": self.number, **args}, then)
-
-    def _refused(self, call: Call) -> None:
-        if call.error is not None:
-            self.fail(call.error)
 
     # ---- samples ----
 
@@ -389,10 +371,8 @@ class StreamCore:
             return 0
         samples = data[:count] if not self._partial else memoryview(self._partial + data[:count])
         whole = len(samples) // frame * frame
-        most = WRITE_MAX // frame * frame
-        for begin in range(0, whole, most):
-            self.session.post("write", [self.number, samples[begin : min(whole, begin + most)]])
+        if whole:
+            self._send_samples(samples[:whole])
         self._partial = bytes(samples[whole:])
-        self.credit -= whole // frame
         self.written += whole // frame
         return count

@@ -26,7 +26,7 @@ class StreamInfo:
 
     @property
     def device(self) -> object:
-        """The device's number."""
+        """The device's number; None by sndio's wire, unless the name gave it."""
         return self._core.device
 
     @property
@@ -66,7 +66,11 @@ class StreamInfo:
 
     @property
     def time_ns(self) -> int:
-        """CLOCK_MONOTONIC, in nanoseconds, of `position`; 0 before the first onmove."""
+        """CLOCK_MONOTONIC, in nanoseconds, of `position`.
+
+        0 before the first onmove, and always by sndio's wire: it does not tell
+        the time, and when its message is read says little about it.
+        """
         return self._core.time_ns
 
     @property

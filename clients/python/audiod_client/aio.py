@@ -5,7 +5,7 @@
         await s.start()
         await s.write(samples)
 
-Invariant: all rules are in `_session` and `_stream`; here is only waiting.
+Invariant: all rules are in the sessions and streams; here is only waiting.
 Any number of tasks may use one connection; one of them waits for the socket
 and the others for it.  Cancellation: every call may be cancelled at any time
 and leaves an accounted state: what was taken stays taken (`written` tells the
@@ -23,17 +23,17 @@ import trio
 from audiod_protocol.params import Cap, Par
 
 from audiod_client._blocking import ModeArg
-from audiod_client._link import Link, program_name, resolve, server_of
-from audiod_client._session import Change, Op, Session
+from audiod_client._link import Link, program_name, resolve, route, server_of
+from audiod_client._session import Change, Op
 from audiod_client._stream import StreamCore
 from audiod_client._streaminfo import StreamInfo
-from audiod_client.names import Name
+from audiod_client.names import Name, Wire
 
 __all__ = ["Connection", "Stream", "connect", "open"]
 
 T = TypeVar("T")
 
-BACKLOG_WAIT = 0.01  # seconds between attempts while the server's backlog is full
+CONNECT_WAIT = 0.01  # seconds between looks at a connection that is not made yet
 
 
 class _Waiter:
@@ -110,8 +110,13 @@ class Connection:
 
     @property
     def server(self) -> dict[str, Any]:
-        """The answer to hello: version, server, features, unit."""
+        """The answer to hello: version, server, features, unit.  Empty by sndio's wire."""
         return self._waiter.link.session.server
+
+    @property
+    def wire(self) -> Wire:
+        """What is spoken: by sndio's wire there is one stream, and nothing else."""
+        return self._waiter.link.session.wire
 
     async def request(self, method: str, **args: object) -> Any:
         """A request of the protocol and its result.  A refusal raises StreamError and is not permanent."""
@@ -152,18 +157,23 @@ async def connect(
 
     Raises ServerUnreachable, or StreamError if it speaks another protocol.
     """
-    session = Session(client_name or program_name())
-    dial = Link.dial(server_of(path, name), session, block=False)
+    server = server_of(path, name)
+    ways = (
+        route(server)
+        if server.host is None
+        else await trio.to_thread.run_sync(route, server, abandon_on_cancel=True)
+    )
+    dial = Link.dial(ways, client_name or program_name(), block=False)
     try:
         while True:
             next(dial)
-            await trio.sleep(BACKLOG_WAIT)
+            await trio.sleep(CONNECT_WAIT)
     except StopIteration as stop:
         waiter = _Waiter(stop.value)
     finally:
         dial.close()
     try:
-        await waiter.run(session.hello())
+        await waiter.run(waiter.link.session.hello())
         yield Connection(waiter)
     finally:
         waiter.close()
@@ -229,7 +239,10 @@ class Stream(StreamInfo):
         return await self._call(self._core.stop(), False)
 
     async def flush(self) -> bool:
-        """sio_flush: stop at once, discarding what was not played; the stream may start again."""
+        """sio_flush: stop at once, discarding what was not played; the stream may start again.
+
+        By sndio's wire a drain that was cut short cannot be: flush waits for its end, close does not.
+        """
         return await self._call(self._core.flush(), False)
 
     async def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -256,7 +269,7 @@ class Stream(StreamInfo):
         return self._core.on("vol", callback)
 
     def onxrun(self, callback: Callable[[str], None] | None) -> bool:
-        """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device"."""
+        """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device", by sndio's wire "unknown"."""
         return self._core.on("xrun", callback)
 
     async def close(self) -> None:

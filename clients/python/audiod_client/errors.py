@@ -37,15 +37,23 @@ class StreamError(Exception):
 
 
 class ServerUnreachable(StreamError):
-    """No server answered; `tried` lists (socket path, reason) in the order of the attempts."""
+    """No server answered; `tried` lists (where, reason) in the order of the attempts.
 
-    def __init__(self, tried: Sequence[tuple[str, str]], code: str = "ECONNREFUSED") -> None:
+    `remote`: it is to be on another host, so that starting one here is no help.
+    """
+
+    def __init__(
+        self, tried: Sequence[tuple[str, str]], code: str = "ECONNREFUSED", remote: bool = False
+    ) -> None:
         self.tried = list(tried)
         where = ", ".join(f"{path} ({why})" for path, why in self.tried) or "no socket to try"
-        hint = "start it with: audiod"
-        if code == "EACCES":
+        what, hint = "no audiod answers", "start it with: audiod"
+        if remote:
+            what = "no server of sndio's wire answers"
+            hint = "let it listen there, with: audiod -L ADDRESS, or sndiod -L ADDRESS"
+        elif code == "EACCES":
             hint = "join the group that may use the server (usually audio), or start your own with: audiod"
-        super().__init__(code, f"no audiod answers: tried {where}", hint)
+        super().__init__(code, f"{what}: tried {where}", hint)
 
 
 def errno_name(err: OSError) -> str:

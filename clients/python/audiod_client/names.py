@@ -9,6 +9,7 @@ None and `default`, and never in a set-id program.  Pure but for `lstat`.
 
 from __future__ import annotations
 
+import enum
 import os
 import re
 import stat
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from audiod_client.errors import StreamError
 
-__all__ = ["Name", "Places", "default_name", "is_setid", "sockets"]
+__all__ = ["Address", "Name", "Places", "Wire", "addresses", "default_name", "is_setid", "split_device"]
 
 UNIT_MAX = 15  # sndio's: 16 servers a host
 DEVNUM_MAX = 15  # sndio's: 16 devices a server
+BASE_PORT = 11025  # TCP, of unit 0
 OPT_MAX = 11  # bytes of a sub-device's name, sndio's HELLO has room for 11
 
 _GRAMMAR = "names look like snd/0, snd/rear, snd,1/rear, snd@/path/to.sock/rear or default, see sndio(7)"
@@ -118,6 +120,14 @@ def _device(text: str, device: str) -> str:
     return f"{number}.{opt}" if opt else str(number)
 
 
+def split_device(device: str) -> tuple[int | None, str]:
+    """The number and the sub-device that `device` ("rear", "0", "0.rear") means on sndio's wire."""
+    match = _DEVICE.fullmatch(_device(f"snd/{device}", device))
+    assert match is not None
+    number = None if match["num"] is None else int(match["num"])
+    return number, match["opt"] or match["dotted"] or "default"
+
+
 def is_setid() -> bool:
     """Whether this program runs with another's rights, so that the environment is not to be trusted."""
     return os.getuid() != os.geteuid() or os.getgid() != os.getegid()
@@ -151,35 +161,61 @@ class Places:
         return cls(os.geteuid(), os.environ, is_setid())
 
 
-def sockets(name: Name, places: Places) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paths to try for `name`, in order, and (path, reason) of those passed over.
+class Wire(enum.StrEnum):
+    """What is spoken on a connection: audiod's own protocol, or sndio's."""
 
-    A path in the name comes first, then AUDIOD_SOCKET, then the unit's socket:
-    the user's, then the system's; for root the system's alone.  Raises
-    StreamError(ENOTSUP) for a host.
+    NATIVE = "native"
+    SNDIO = "sndio"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server may listen: a socket's path, or a host and its port."""
+
+    wire: Wire
+    place: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return self.place
+        return f"[{self.place}]:{self.port}" if ":" in self.place else f"{self.place}:{self.port}"
+
+
+def addresses(name: Name, places: Places) -> tuple[list[Address], list[tuple[str, str]]]:
+    """Where to try for `name`, in order, and (path, reason) of what is passed over.
+
+    A host is sndio's wire over TCP.  A path in the name comes first, then
+    AUDIOD_SOCKET; without either the unit's socket: the user's, then the
+    system's (for root the system's alone), then sndio's, again the user's
+    and the system's.
     """
     if name.host is not None:
-        raise StreamError(
-            "ENOTSUP",
-            f"{name}: this client does not speak sndio's wire over TCP yet",
-            "open a local device (snd/0), or use a program linked to libsndio",
-        )
+        return [Address(Wire.SNDIO, name.host, BASE_PORT + name.unit)], []
     if name.path is not None:
-        return [name.path], []
+        return [Address(Wire.NATIVE, name.path)], []
     if not places.setid and (path := places.env.get("AUDIOD_SOCKET")):
-        return [path], []
+        return [Address(Wire.NATIVE, path)], []
     file = f"audiod-{name.unit}.sock" if name.unit else "audiod.sock"
-    system = f"{places.system}/{file}"
-    if places.uid == 0:
-        return [system], []
+    found: list[Address] = []
+    passed: list[tuple[str, str]] = []
+
+    def look(wire: Wire, directory: str, file: str, private: bool = False) -> None:
+        path = f"{directory}/{file}"
+        if private and (refusal := _distrust(directory, places.uid)):
+            passed.append((path, refusal))
+        else:
+            found.append(Address(wire, path))
+
     runtime = "" if places.setid else places.env.get("XDG_RUNTIME_DIR", "")
-    if runtime:
-        return [f"{runtime}/audiod/{file}", system], []
-    own = f"{places.tmp}/audiod-{places.uid}"
-    refusal = _distrust(own, places.uid)
-    if refusal:
-        return [system], [(f"{own}/{file}", refusal)]
-    return [f"{own}/{file}", system], []
+    if places.uid != 0 and runtime:
+        look(Wire.NATIVE, f"{runtime}/audiod", file)
+    elif places.uid != 0:
+        look(Wire.NATIVE, f"{places.tmp}/audiod-{places.uid}", file, private=True)
+    look(Wire.NATIVE, places.system, file)
+    look(Wire.SNDIO, f"{places.tmp}/sndio-{places.uid}", f"sock{name.unit}", private=True)
+    look(Wire.SNDIO, f"{places.tmp}/sndio", f"sock{name.unit}")
+    return found, passed
 
 
 def _distrust(directory: str, uid: int) -> str:

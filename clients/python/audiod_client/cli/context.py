@@ -10,7 +10,8 @@ from audiod_protocol.params import Mode
 
 from audiod_client._blocking import Connection
 from audiod_client._link import resolve
-from audiod_client.names import Name
+from audiod_client.errors import ServerUnreachable
+from audiod_client.names import Name, Wire
 
 __all__ = ["GLOBAL_OPTIONS", "Context", "UsageError", "global_options"]
 
@@ -42,13 +43,21 @@ class Context:
     no_color: bool = False  # asked for, whatever there is to show
 
     def connect(self) -> Connection:
-        """The server for control calls: --socket, else AUDIOD_SOCKET, else ours."""
-        return Connection.connect(self.socket, client_name="audioctl")
+        """The server for control calls: --socket, else AUDIOD_SOCKET, else ours.
+
+        Raises ServerUnreachable too where only sndio's wire is spoken, and says that.
+        """
+        connection = Connection.connect(self.socket, client_name="audioctl")
+        if connection.wire is Wire.SNDIO:
+            connection.close()
+            found = (connection.where, "sndio's wire: it plays and records, and tells nothing")
+            raise ServerUnreachable([*connection.tried, found])
+        return connection
 
     def device(self, name: str | None, mode: Mode) -> Name:
         """The device that --device, the environment and --socket mean, in this order of detail."""
         where = resolve(name, mode)
-        if self.socket is not None and where.path is None:
+        if self.socket is not None and where.path is None and where.host is None:
             return Name(where.device, path=self.socket)
         return where
 

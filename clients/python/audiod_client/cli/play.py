@@ -15,7 +15,7 @@ from audiod_protocol.params import Enc, Mode
 from cyclopts import Parameter
 
 from audiod_client._blocking import Connection, Stream
-from audiod_client.cli.audiofile import AudioFileError, Format, Reader, open_reader
+from audiod_client.cli.audiofile import AudioFileError, Format, IntegerReader, Reader, open_reader
 from audiod_client.cli.context import Context, UsageError
 from audiod_client.cli.interrupt import Interrupt
 from audiod_client.cli.meter import peak
@@ -23,6 +23,7 @@ from audiod_client.cli.output import arrow, channels, clean, hertz, print_json
 from audiod_client.cli.progress import Progress
 from audiod_client.cli.rows import rows
 from audiod_client.errors import StreamError
+from audiod_client.names import Wire
 from audiod_client.volume import parse_volume
 
 __all__ = ["conversion_of", "parse_enc", "play"]
@@ -124,6 +125,8 @@ def raw_format(enc: str | None, rate: int | None, channels: int | None) -> Forma
 
 def conversion_of(connection: Connection, stream: Stream) -> str:
     """What the server does to the samples of `stream`, from its row; empty if the row cannot be told."""
+    if connection.wire is Wire.SNDIO:
+        return ""
     same = [row for row in rows(connection, "streams") if row.get("stream") == stream.number]
     mine = [row for row in same if row.get("pid") == os.getpid()] or same
     return str(mine[0].get("conversion") or "") if len(mine) == 1 else ""
@@ -156,9 +159,13 @@ class Player:
             reader = self.interrupt.read(open_reader, file, raw, RAW)
             if reader is None:
                 return False
+            source = reader.format
+            if source.enc.flt and self.connection.wire is Wire.SNDIO:
+                reader = IntegerReader(reader)
             try:
                 self._start(reader.format)
-                self._play(file, reader)
+                integers = f"{source.enc} -> {reader.format.enc}" if reader.format != source else ""
+                self._play(file, reader, source, integers or self.conversion)
             finally:
                 reader.close()
         except AudioFileError as err:
@@ -186,19 +193,18 @@ class Player:
         self.format = format
         self.conversion = conversion_of(self.connection, self.stream)
 
-    def _play(self, file: str, reader: Reader) -> None:
-        format = reader.format
+    def _play(self, file: str, reader: Reader, format: Format, conversion: str) -> None:
         for warning in reader.warnings:
             self._say(file, warning)
         what = f"{hertz(format.rate)} {format.enc} {channels(format.nchan)}"
         live = sys.stderr.isatty()
-        if self.conversion:
-            what = arrow(self.conversion) if live else f"{what}, {arrow(self.conversion)}"
+        if conversion:
+            what = arrow(conversion) if live else f"{what}, {arrow(conversion)}"
         with Progress(self.context, file, what, format.rate, reader.nframes) as progress:
             frames = self._samples(reader, progress)
         self.frames += frames
         if self.context.json:
-            print_json(self._report(file, format, frames))
+            print_json(self._report(file, format, frames, conversion))
 
     def _samples(self, reader: Reader, progress: Progress) -> int:
         """Write all samples; frames of this file that were."""
@@ -223,7 +229,7 @@ class Player:
                 self.interrupt.wait(self.stream, select.POLLOUT, progress.interval)
             progress.show(max(0, self.stream.position - begin))
 
-    def _report(self, file: str, format: Format, frames: int) -> dict[str, object]:
+    def _report(self, file: str, format: Format, frames: int, conversion: str) -> dict[str, object]:
         return {
             "version": 1,
             "file": file,
@@ -231,7 +237,7 @@ class Player:
             "rate": format.rate,
             "encoding": str(format.enc),
             "channels": format.nchan,
-            "conversion": self.conversion,
+            "conversion": conversion,
         }
 
     def cut(self) -> None:

@@ -24,8 +24,18 @@ from audiod_client.cli.audiofile.format import (
     read_exactly,
     storable,
 )
+from audiod_client.cli.audiofile.integers import IntegerReader
 
-__all__ = ["AudioFileError", "Format", "Reader", "Writer", "default_enc", "open_reader", "open_writer"]
+__all__ = [
+    "AudioFileError",
+    "Format",
+    "IntegerReader",
+    "Reader",
+    "Writer",
+    "default_enc",
+    "open_reader",
+    "open_writer",
+]
 
 RAW_SUFFIXES = (".raw", ".pcm")
 
