@@ -224,6 +224,7 @@ class Peer:
                     "device": 0, "subdevice": "default", "mode": str(stream.mode), "state": stream.state,
                     "rate": stream.par.rate, "encoding": enc, "channels": stream.par.pchan, "volume": 127,
                     "position": 0, "latency": 0, "xruns": 0, "stream": stream.number, "muted": False,
+                    "wire": "native",
                     "conversion": "bit-exact" if enc == "s16le" else f"{enc} -> s16le",
                 }
             )  # fmt: skip

@@ -8,6 +8,7 @@ MPV: dict[str, Any] = {
     "id": 7, "name": "mpv", "pid": 812, "uid": 1000, "device": 0, "subdevice": "default", "mode": "play",
     "state": "running", "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "muted": False,
     "position": 441000, "latency": 9600, "xruns": 2, "stream": 3,
+    "wire": "native",
     "conversion": "44.1 -> 48 kHz, s16le -> s24le3", "type": "music",
 }  # fmt: skip
 
