@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from audiod_protocol import NEED_DATA, LocalProtocolError, RemoteProtocolError
 from audiod_protocol.sndio import messages as m
-from audiod_protocol.sndio.server import Event, Kind, Phase, Samples, Server
+from audiod_protocol.sndio.server import Breach, Event, Kind, Phase, Samples, Server, breach_fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +78,7 @@ BREACHES: list[tuple[Server, m.ClientMessage, str]] = [
     *[(at(Phase.START), message, "while it is started") for message in SOUND[:3]],
     *[(at(Phase.STOP), message, "while it stops") for message in SOUND[:5]],
     (at(Phase.START, REC), m.Data(4), "DATA on a connection that only receives"),
-    (at(Phase.START), m.Data(3), "not whole frames"),
+    (at(Phase.START), m.Data(3), "not of whole frames"),
     (at(Phase.START), m.Data(FRAME * ROUND + FRAME), "across the end of a block"),
     *[
         (at(phase), message, "on a connection for audio")
@@ -92,7 +92,7 @@ BREACHES: list[tuple[Server, m.ClientMessage, str]] = [
         if not (kind == "MIDI" and isinstance(message, m.Data))
     ],
     (at(Phase.INIT, MIDI), m.Ctlset(1, 1), "on a connection for MIDI"),
-    (at(Phase.INIT, MIDI), m.Data(1), "with a credit of 0"),
+    (at(Phase.INIT, MIDI), m.Data(1), "beyond the credit"),
     (at(Phase.INIT, m.Hello(8, 255, 7, "default", "a")), m.Data(1), "only receives"),
 ]
 
@@ -119,12 +119,18 @@ def test_what_no_client_sends(phase: Phase, cmd: int) -> None:
         server.decode(cmd.to_bytes(4, "big") + bytes(36))
 
 
+@pytest.mark.parametrize("breach", Breach)
+def test_every_breach_has_words(breach: Breach) -> None:
+    fault = breach_fault(breach)
+    assert fault.message.startswith("DATA") and fault.hint
+
+
 def test_data_behind_its_block() -> None:
     server = at(Phase.START)
     server.decode(m.encode(m.Data(100 * FRAME)))
     server.decode(m.encode(m.Data(380 * FRAME)))  # both in one block
     server.decode(m.encode(m.Data(100 * FRAME)))
-    with pytest.raises(RemoteProtocolError, match="DATA of 1524 bytes across the end of a block"):
+    with pytest.raises(RemoteProtocolError, match="across the end of a block"):
         server.decode(m.encode(m.Data(381 * FRAME)))
 
 
@@ -134,7 +140,7 @@ def test_data_behind_its_credit() -> None:
         server.decode(m.encode(m.Data(ROUND * FRAME)))
     server.send(m.Flowctl(1))
     server.decode(m.encode(m.Data(FRAME)))
-    with pytest.raises(RemoteProtocolError, match="with a credit of 0"):
+    with pytest.raises(RemoteProtocolError, match="beyond the credit"):
         server.decode(m.encode(m.Data(FRAME)))
 
 
@@ -146,7 +152,7 @@ def test_stop_voids_credit_and_block() -> None:
     feed(server, m.Start())
     server.decode(m.encode(m.Data(ROUND * FRAME)))
     server.decode(m.encode(m.Data(ROUND * FRAME)))
-    with pytest.raises(RemoteProtocolError, match="with a credit of 0"):
+    with pytest.raises(RemoteProtocolError, match="beyond the credit"):
         server.decode(m.encode(m.Data(FRAME)))
 
 
@@ -204,7 +210,7 @@ def test_midi_within_its_credit() -> None:
     server.send(m.Flowctl(1562))
     server.receive_data(m.encode(m.Data(1562)) + bytes(1562) + m.encode(m.Data(1)))
     assert list(events(server, 2)) == [m.Data(1562), Samples(bytes(1562))]
-    with pytest.raises(RemoteProtocolError, match="credit of 0"):
+    with pytest.raises(RemoteProtocolError, match="beyond the credit"):
         server.next_event()
 
 
@@ -244,8 +250,9 @@ def test_a_block_is_known_from_start_on() -> None:
 def test_stop_of_which_only_the_end_is_seen() -> None:
     """Who moves the samples may have taken the client's STOP."""
     server = at(Phase.START)
-    server.send(m.Stop())
+    server.stopped()
     assert server.phase is Phase.INIT
+    server.stopped()
     feed(server, m.Setpar(m.WirePar()), m.Getpar(), m.Start())
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from audiod_protocol.connection import NEED_DATA, NeedData
-from audiod_protocol.errors import LocalProtocolError, RemoteProtocolError
+from audiod_protocol.errors import Code, Fault, LocalProtocolError, RemoteProtocolError
 from audiod_protocol.sndio import messages as m
 from audiod_protocol.sndio.messages import (
     MSG_SIZE,
@@ -27,7 +27,7 @@ from audiod_protocol.sndio.messages import (
     decode_client,
 )
 
-__all__ = ["Event", "Kind", "Phase", "Samples", "Server", "family"]
+__all__ = ["Breach", "Event", "Kind", "Phase", "Samples", "Server", "breach_fault", "family"]
 
 
 class Phase(enum.StrEnum):
@@ -47,6 +47,32 @@ class Kind(enum.StrEnum):
     AUDIO = "audio"
     MIDI = "MIDI"
     CONTROL = "control"
+
+
+class Breach(enum.StrEnum):
+    """What can be wrong with a DATA; where samples do not come here, who has seen one tells by this."""
+
+    STREAM = "stream"
+    MODE = "mode"
+    SIZE = "size"
+    FRAME = "frame"
+    BLOCK = "block"
+    CREDIT = "credit"
+
+
+_BREACHES: Final = {
+    Breach.STREAM: ("DATA while it is not started", "say START first, and nothing behind STOP"),
+    Breach.MODE: ("DATA on a connection that only receives", "open it to play as well"),
+    Breach.SIZE: ("DATA of no bytes", "send 1 or more"),
+    Breach.FRAME: ("DATA that is not of whole frames", "a frame has bps * pchan bytes"),
+    Breach.BLOCK: ("DATA across the end of a block", "cut it where a block of `round` frames ends"),
+    Breach.CREDIT: ("DATA beyond the credit", "wait for FLOWCTL"),
+}
+
+
+def breach_fault(breach: Breach) -> Fault:
+    """Why the connection is closed, for the log."""
+    return Fault(Code.EPROTO, *_BREACHES[breach])
 
 
 @dataclass(frozen=True)
@@ -227,20 +253,13 @@ class Server:
     def _data(self, size: int) -> None:
         assert self.hello is not None
         if not self.hello.mode & (WireMode.PLAY | WireMode.MIDIOUT):
-            raise RemoteProtocolError("DATA on a connection that only receives", "open it to play as well")
+            raise _broken(Breach.MODE)
         if size % self._frame:
-            raise RemoteProtocolError(
-                f"DATA of {size} bytes, which are not whole frames", f"a frame has {self._frame} bytes"
-            )
+            raise _broken(Breach.FRAME)
         if self._round and size > self._round - self._in_block:
-            raise RemoteProtocolError(
-                f"DATA of {size} bytes across the end of a block",
-                f"the block has room for {self._round - self._in_block}",
-            )
+            raise _broken(Breach.BLOCK)
         if size > self._credit:
-            raise RemoteProtocolError(
-                f"DATA of {size} bytes with a credit of {self._credit}", "wait for FLOWCTL"
-            )
+            raise _broken(Breach.CREDIT)
         self._credit -= size
         self._in_block = (self._in_block + size) % self._round if self._round else 0
         self._payload = size
@@ -254,6 +273,12 @@ class Server:
                 f"the stream cannot begin: the connection is in {self.phase}", "await START"
             )
         self._frame, self._round = frame, frame * round
+
+    def stopped(self) -> None:
+        """Whoever moves the samples has taken the client's STOP, if it is still there, and answered it."""
+        if self.phase in (Phase.START, Phase.STOP):
+            self.phase = Phase.INIT
+            self._credit = 0
 
     def send(self, message: m.ServerMessage) -> bytes:
         """Bytes of a message.  Raises LocalProtocolError where a client does not expect it."""
@@ -272,9 +297,12 @@ class Server:
         if isinstance(message, m.Flowctl):
             self._credit += message.delta * self._frame
         elif isinstance(message, m.Stop):
-            self.phase = Phase.INIT
-            self._credit = 0
+            self.stopped()
         return data
+
+
+def _broken(breach: Breach) -> RemoteProtocolError:
+    return RemoteProtocolError(*_BREACHES[breach])
 
 
 def _kind(hello: Hello) -> Kind:
