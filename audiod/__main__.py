@@ -71,6 +71,8 @@ def describe(conf: config.Config) -> str:
     """What a server with this configuration would do, a line each."""
     lines = [f"file {name}" for name in conf.files]
     lines.append(f"unit {conf.unit}, socket {conf.listen.path}")
+    lines.append(f"sndio socket {'none' if conf.sndio is None else conf.sndio.path}, share {conf.share}")
+    lines += [f"TCP port {conf.port} of {host}" for host in conf.tcp]
     for device in conf.devices:
         fmt = device.format
         lines.append(

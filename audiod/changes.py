@@ -14,7 +14,7 @@ from audiod.config import Config
 AT_ONCE = "applied at once"
 RESTART = "needs a restart"
 
-Value = str | int | bool | list[int] | None
+Value = str | int | bool | list[int] | list[str] | None
 
 # of a device: what it must be closed for
 _REOPENS = ("spec", "enc", "rate", "round", "bufsz", "play_channels", "rec_channels")
@@ -44,6 +44,10 @@ def flatten(config: Config) -> dict[str, Value]:
         "server.realtime": config.realtime,
         "server.log_level": config.log_level,
         "server.users": config.users,
+        "sndio.socket": "none" if config.sndio is None else str(config.sndio.path),
+        "sndio.listen": list(config.tcp),
+        "sndio.share": str(config.share),
+        "sndio.streams": config.sndio_streams,
         "state.path": None if config.state.path is None else str(config.state.path),
         "state.enabled": config.state.enabled,
     }
@@ -110,6 +114,11 @@ def applied(old: Config, new: Config) -> Config:
         new,
         unit=old.unit,
         listen=old.listen,
+        system=old.system,
+        sndio=old.sndio,
+        tcp=old.tcp,
+        share=old.share,
+        sndio_streams=old.sndio_streams,
         realtime=old.realtime,
         users=old.users,
         state=old.state,

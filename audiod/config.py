@@ -9,8 +9,6 @@ stronger than files; its -f replace their devices.
 from __future__ import annotations
 
 import grp
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +16,15 @@ from typing import Any
 
 from audiod_protocol.limits import RATE_MAX
 from audiod_protocol.params import Enc
+from audiod_protocol.sndio.messages import BASE_PORT
 
 from audiod import configfile, layers
 from audiod.configfile import Merged
 from audiod.core import Format
-from audiod.errors import ConfigError, Problem, StartError, UsageError
+from audiod.errors import ConfigError, Problem, UsageError
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options
+from audiod.policy import Share
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
@@ -36,7 +36,10 @@ RT_PRIO = 20  # SCHED_FIFO of device threads, the pump gets one less; below JACK
 STALL = 5.0  # seconds that clock=free waits for one stream
 SYSTEM_DIR = Path("/run/audiod")
 STATE_DIR = Path("/var/lib/audiod")
+SNDIO_DIR = Path("/tmp/sndio")  # where libsndio looks; of one user's server: with "-UID" behind it
+SNDIO_STREAMS = 1024  # streams of sndio's wire at a time; each may take a connection and a MB
 USERS = "audio"
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ class Listen:
 
     path: Path
     dir_mode: int | None
-    group: bool  # owned by the group of its users, where the server may give it away
+    group: bool  # owned by the group of its users
+    mode: int = 0o660
+    option: str = "--socket"  # that would have it elsewhere
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,16 @@ class Source:
     euid: int
     search: bool = False
 
+    @property
+    def system(self) -> bool:
+        """Whether the server is the machine's, not one user's.
+
+        Root's is, one that is told so, and one whose unit file says
+        RuntimeDirectory=audiod: only systemd's system manager names that one.
+        """
+        named = self.environ.get("RUNTIME_DIRECTORY", "").split(":")
+        return self.euid == 0 or self.options.system or str(SYSTEM_DIR) in named
+
     def read(self, text: str | None = None) -> Config:
         """The Config of the files as they are now, or of `text` in their place.
 
@@ -87,16 +102,19 @@ class Source:
         if text is not None:
             merged = configfile.merge([("text", text.encode())])
         elif self.search:
-            merged = configfile.read(configfile.find(self.options.config, self.environ, self.euid))
+            merged = configfile.read(configfile.find(self.options.config, self.environ, system=self.system))
         else:
             merged = Merged()
-        return resolve(self.options, self.environ, self.euid, merged, search=self.search)
+        return _resolve(self, merged)
 
 
 @dataclass(frozen=True)
 class Config:
     """The whole configuration.
 
+    `system`: it is the machine's, not one user's.  `sndio`: the socket of sndio's
+    wire, None for none; `tcp`: hosts whose addresses speak it, too, "-" for all of
+    this machine.  `sndio_streams`: most streams at a time on that wire.
     `origins`: which key of changes.flatten was said where, unless it is a default.
     """
 
@@ -104,6 +122,11 @@ class Config:
     listen: Listen
     devices: tuple[DeviceConfig, ...]
     subdevices: tuple[SubDevice, ...]
+    system: bool = False
+    sndio: Listen | None = None
+    tcp: tuple[str, ...] = ()
+    share: Share = Share.SESSION
+    sndio_streams: int = SNDIO_STREAMS
     realtime: bool = True
     log_level: str = "info"
     users: str = USERS
@@ -111,6 +134,11 @@ class Config:
     files: tuple[str, ...] = field(default=(), compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     source: Source | None = field(default=None, compare=False)
+
+    @property
+    def port(self) -> int:
+        """Where sndio's wire is spoken over TCP."""
+        return BASE_PORT + self.unit
 
 
 def load(options: Options, environ: Mapping[str, str], euid: int) -> Config:
@@ -127,7 +155,11 @@ def resolve(
     search: bool = False,
 ) -> Config:
     """The Config of these options and files for this user.  Raises ConfigError, UsageError."""
-    merged = Merged() if merged is None else merged
+    return _resolve(Source(options, environ, euid, search), Merged() if merged is None else merged)
+
+
+def _resolve(source: Source, merged: Merged) -> Config:
+    options = source.options
     known = Layers(merged)
     wanted, subdevices = layers.devices(options, merged, known)
     devices = []
@@ -144,16 +176,21 @@ def resolve(
         _check_group(users, known.origins["server.users"])
     return Config(
         unit=unit,
-        listen=_listen(known, options, unit, environ, euid),
+        listen=_listen(known, source, unit),
         devices=tuple(devices),
         subdevices=subdevices,
+        system=source.system,
+        sndio=_sndio(known, source, unit),
+        tcp=tuple(known.pick("sndio.listen", asked(options.listen or None), default=())),
+        share=Share(known.pick("sndio.share", asked(options.share), default=Share.SESSION)),
+        sndio_streams=known.pick("sndio.streams", default=SNDIO_STREAMS),
         realtime=known.pick("server.realtime", asked(options.realtime), default=True),
         log_level=known.pick("server.log_level", asked(options.log_level), default="info"),
         users=users,
-        state=_state(known, options, environ, euid),
+        state=_state(known, source),
         files=merged.files,
         origins=known.origins,
-        source=Source(options, environ, euid, search),
+        source=source,
     )
 
 
@@ -247,27 +284,41 @@ def socket_name(unit: int) -> str:
     return f"audiod-{unit}.sock" if unit else "audiod.sock"
 
 
-def _listen(known: Layers, options: Options, unit: int, environ: Mapping[str, str], euid: int) -> Listen:
-    socket = known.pick("server.socket", asked(options.socket))
+def _listen(known: Layers, source: Source, unit: int) -> Listen:
+    socket = known.pick("server.socket", asked(source.options.socket))
     if socket is not None:
         return Listen(Path(socket).absolute(), None, group="server.users" in known.origins)
     name = socket_name(unit)
-    if euid == 0:
+    if source.system:
         return Listen(SYSTEM_DIR / name, 0o755, group=True)
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    runtime = source.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
         return Listen(Path(runtime) / "audiod" / name, 0o700, group=False)
-    return Listen(Path(f"/tmp/audiod-{euid}") / name, 0o700, group=False)
+    return Listen(Path(f"/tmp/audiod-{source.euid}") / name, 0o700, group=False)
 
 
-def _state(known: Layers, options: Options, environ: Mapping[str, str], euid: int) -> State:
+def _sndio(known: Layers, source: Source, unit: int) -> Listen | None:
+    """Where libsndio looks the directory says who may reach it; a user's elsewhere is as the native one."""
+    said = known.pick("sndio.socket", asked(source.options.sndio))
+    if said == NONE:
+        return None
+    everybody = said is None or source.system
+    mode, group = (0o666, False) if everybody else (0o660, "server.users" in known.origins)
+    if said is not None:
+        return Listen(Path(said).absolute(), None, group, mode, "--sndio")
+    directory = SNDIO_DIR if source.system else SNDIO_DIR.with_name(f"{SNDIO_DIR.name}-{source.euid}")
+    return Listen(directory / f"sock{unit}", 0o755 if source.system else 0o700, group, mode, "--sndio")
+
+
+def _state(known: Layers, source: Source) -> State:
+    options, environ = source.options, source.environ
     path: Path | None = STATE_DIR
-    if euid:
+    if not source.system:
         home = environ.get("XDG_STATE_HOME", "")
         if not home.startswith("/"):
             home = environ["HOME"] + "/.local/state" if environ.get("HOME", "").startswith("/") else ""
         path = Path(home) / "audiod" if home else None
-    off = options.state == "none"
+    off = options.state == NONE
     said = known.pick("state.path", None if off else asked(options.state))
     enabled = known.pick("state.enabled", asked(False if off else None), default=True)
     return State(Path(said).absolute() if said else path, enabled)
@@ -280,35 +331,3 @@ def _check_group(name: str, origin: str) -> None:
         raise ConfigError(
             [Problem(origin, f"server.users: there is no group {name!r}", "addgroup makes it")]
         ) from None
-
-
-def make_directory(listen: Listen, euid: int) -> None:
-    """Make the socket's directory and be sure that it is ours alone to write.
-
-    Raises StartError if it is a symbolic link, not a directory or another's.
-    """
-    directory = listen.path.parent
-    if listen.dir_mode is None:
-        if not directory.is_dir():
-            raise StartError(f"{directory}: no such directory", hint="make it, or choose another --socket")
-        return
-    try:
-        directory.mkdir(mode=listen.dir_mode)
-        directory.chmod(listen.dir_mode)  # whatever the umask was
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise StartError(
-            f"{directory}: {os.strerror(error.errno or 0)}", hint="choose another place by --socket"
-        ) from None
-    found = os.lstat(directory)
-    hint = "remove it, or choose another place by --socket"
-    if not stat.S_ISDIR(found.st_mode):
-        raise StartError(f"{directory}: is not a directory of its own", hint=hint)
-    if found.st_uid != euid:
-        raise StartError(f"{directory}: belongs to user {found.st_uid}, not to {euid}", hint=hint)
-    if found.st_mode & 0o777 & ~listen.dir_mode:
-        raise StartError(
-            f"{directory}: mode {found.st_mode & 0o777:04o} lets others in",
-            hint=f"chmod {listen.dir_mode:04o} {directory}",
-        )

@@ -49,8 +49,8 @@ class Merged:
         return self.tables.get(table, {}).get(key)
 
 
-def find(only: str | None, environ: Mapping[str, str], euid: int) -> list[Path]:
-    """The files to read: `only` that one (--config), else those of the system (root) or of the user.
+def find(only: str | None, environ: Mapping[str, str], *, system: bool) -> list[Path]:
+    """The files to read: `only` that one (--config), else those of the system or of the user.
 
     Raises ConfigError for a directory that cannot be read.
     """
@@ -59,9 +59,9 @@ def find(only: str | None, environ: Mapping[str, str], euid: int) -> list[Path]:
     home = environ.get("XDG_CONFIG_HOME", "")
     if not home.startswith("/"):
         home = environ["HOME"] + "/.config" if environ.get("HOME", "").startswith("/") else ""
-    if euid and not home:
+    if not system and not home:
         return []
-    folder = Path(home) / "audiod" if euid else SYSTEM
+    folder = SYSTEM if system else Path(home) / "audiod"
     try:
         drop_ins = sorted(path for path in (folder / DROP_INS).iterdir() if path.suffix == ".toml")
     except (FileNotFoundError, NotADirectoryError):

@@ -111,7 +111,7 @@ class Stream:
     par: Par
     name: str
     pid: int
-    uid: int
+    uid: int | None
     program: Program
     type: str | None = None
     link: str | None = None
@@ -138,7 +138,7 @@ class Core:
     streams: dict[int, Stream] = field(default_factory=dict)
     xruns: Counter[Culprit] = field(default_factory=Counter)
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
-    _links: dict[tuple[int, str], LinkGroup] = field(default_factory=dict)
+    _links: dict[tuple[int | None, str], LinkGroup] = field(default_factory=dict)
     _last_id: int = 0
 
     def __post_init__(self) -> None:
@@ -181,13 +181,13 @@ class Core:
         self._last_id += 1
         return self._last_id
 
-    def join_link(self, uid: int, link: str) -> int:
+    def join_link(self, uid: int | None, link: str) -> int:
         """The engine's number of a link group, one per user and name as long as it has members."""
         group = self._links.setdefault((uid, link), LinkGroup(self.next_id()))
         group.members += 1
         return group.number
 
-    def leave_link(self, uid: int, link: str) -> None:
+    def leave_link(self, uid: int | None, link: str) -> None:
         group = self._links[uid, link]
         group.members -= 1
         if group.members == 0:

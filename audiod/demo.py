@@ -56,7 +56,8 @@ def main(path: str | None) -> int:
 
 
 async def _demo(socket: Path, target: Path) -> None:
-    words = ["--state", "none", "--socket", str(socket), "-f", f"file:{quote(str(target))}?clock=real"]
+    alone = ["--state", "none", "--sndio", "none", "--socket", str(socket)]
+    words = [*alone, "-f", f"file:{quote(str(target))}?clock=real"]
     server = Server(config.resolve(options.parse(words), {}, 0))
     async with trio.open_nursery() as nursery:
         await nursery.start(_serve, server)

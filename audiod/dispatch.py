@@ -22,7 +22,9 @@ from audiod import log, policy, realtime
 from audiod.config import Config
 from audiod.core import Core, Device, Row
 from audiod.devices import Devices
+from audiod.engine import Wire
 from audiod.listener import Peer, turn_away
+from audiod.ownership import Ownership
 from audiod.queries import Queries
 from audiod.session import Session
 from audiod.settings import Settings
@@ -44,6 +46,7 @@ class Dispatch:
         engine: Engine,
         config: Config,
         *,
+        rules: policy.Rules | None = None,
         rt_prio: int = 0,
         limits: realtime.Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -59,6 +62,7 @@ class Dispatch:
         self.devices = Devices(engine, self.core, config.devices)
         self.devices.on_failed = self._device_failed
         self.sessions: dict[int, Session] = {}
+        self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []
         self.ending = False
         self.on_dismissed: Callable[[int], None] = lambda ident: None
@@ -78,30 +82,31 @@ class Dispatch:
 
     # ---- connections ----
 
-    def accept(self, sock: socket.socket, peer: Peer) -> None:
+    def accept(self, sock: socket.socket, peer: Peer, wire: Wire = Wire.NATIVE) -> None:
         """Take a connected socket of a peer that may use the server."""
         if self.ending:
-            turn_away(sock, SHUTDOWN)
+            turn_away(sock, SHUTDOWN, wire)
             return
         if len(self.sessions) >= CONNECTIONS_MAX:
-            self._log.warning("client.refused", uid=peer.uid, pid=peer.pid, reason="too many connections")
+            self._log.warning("client.refused", **peer.facts, reason="too many connections")
             turn_away(
                 sock,
                 Fault(Code.EMFILE, f"the server has {CONNECTIONS_MAX} connections", "close some of them"),
+                wire,
             )
             return
         ident = next(self._idents)
         sock.setblocking(False)
         try:
-            conn = self.engine.conn_new(ident, sock.fileno())
+            conn = self.engine.conn_new(ident, sock.fileno(), wire)
         except eng.EngineError as error:
-            self._log.error("client.refused", uid=peer.uid, pid=peer.pid, reason=error.strerror)
+            self._log.error("client.refused", **peer.facts, reason=error.strerror)
             turn_away(
-                sock, Fault(Code.EIO, f"the server has no memory for it: {error.strerror}", "try again")
+                sock, Fault(Code.EIO, f"the server has no memory for it: {error.strerror}", "try again"), wire
             )
             return
         sock.detach()
-        self._log.debug("client.connected", client=ident, uid=peer.uid, pid=peer.pid)
+        self._log.debug("client.connected", client=ident, **peer.facts)
         self.sessions[ident] = Session(
             ident,
             conn,

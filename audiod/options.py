@@ -19,15 +19,18 @@ from audiod_protocol.params import Enc
 
 from audiod import spec
 from audiod.errors import UsageError
-from audiod.policy import best_driver
+from audiod.policy import Share, best_driver
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_name
 
 LETTERS = "a:b:c:C:de:F:f:hj:L:m:Q:q:r:s:t:U:v:w:z:"
 LONG = (
     "config=",
+    "share=",
+    "sndio=",
     "socket=",
     "state=",
+    "system",
     "check",
     "demo",
     "help",
@@ -38,12 +41,15 @@ LONG = (
 LEVELS = ("debug", "info", "warning", "error")
 DEVICES_MAX = 16  # sndiod's DEV_NMAX
 UNIT_MAX = 15  # sndio's
+HOSTS_MAX = 64  # of -L
+HOST_LENGTH_MAX = 255  # of a name in the DNS
 
 USAGE = """\
 usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
-              [-f SPEC] [-j on|off] [-m mode] [-r rate] [-s name] [-U unit]
-              [-v volume] [-w on|off] [-z nframes]
-              [--config FILE] [--socket PATH] [--state DIR|none]
+              [-f SPEC] [-j on|off] [-L addr] [-m mode] [-r rate] [-s name]
+              [-U unit] [-v volume] [-w on|off] [-z nframes]
+              [--config FILE] [--socket PATH] [--sndio PATH|none]
+              [--share session|group] [--state DIR|none] [--system]
               [--log-level LEVEL] [--no-realtime]
               [--check | --demo [FILE] | --help | --version]
 
@@ -64,9 +70,16 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
     -z nframes   block (default: 480, or a quarter of -b)
     -b nframes   buffer (default: four blocks)
   -U unit        number of this server, 0..15 (default: 0)
+  -L addr        be there for sndio's programs on TCP, too: port 11025 + unit of
+                 this address, or of all (-); may be repeated
   -d             log more
   --config FILE  read FILE, not audiod.toml and audiod.d/*.toml of /etc/audiod (root)
                  or ~/.config/audiod; what is given here wins, -f replaces its devices
+  --sndio PATH   where sndio's programs find it (default: /tmp/sndio/sockU of a system
+                 server, /tmp/sndio-UID/sockU of a user's), or nowhere: none
+  --share who    that may play and record by it at the same time: session (programs
+                 with one cookie, default) or group (all members of the users' group)
+  --system       be the server of the whole machine, though not started by root
   --state DIR    remember volumes and the default device in DIR (default: /var/lib/audiod
                  as root, ~/.local/state/audiod), or nowhere: none
   --check        say what it would do, or what is wrong in the files, and end
@@ -95,6 +108,10 @@ class Options:
     bufsz: int | None = None
     unit: int | None = None
     socket: str | None = None
+    sndio: str | None = None  # a path, or "none"
+    listen: tuple[str, ...] = ()  # hosts, "-" for all addresses
+    share: str | None = None
+    system: bool = False
     state: str | None = None  # a directory, or "none"
     log_level: str | None = None
     realtime: bool | None = None
@@ -157,6 +174,8 @@ class _Reading:
             field, read = _GLOBAL[letter]
             change = {field: read(letter, value)}
             self.opts = replace(self.opts, **change)
+        elif letter == "-L":
+            self._host(value)
         elif letter == "-f":
             self.last = self._device(value)
         elif letter == "-s":
@@ -186,6 +205,13 @@ class _Reading:
         now = self.now
         self.devices.append(DeviceOption(text, spec.parse(text), now.enc, now.hold, now.autovol))
         return len(self.devices) - 1
+
+    def _host(self, host: str) -> None:
+        if wrong := check_host(host):
+            raise UsageError(f"-L {host!r:.40}: {wrong}", hint="name an address, or - for all of them")
+        if len(self.opts.listen) == HOSTS_MAX:
+            raise UsageError(f"-L {host}: more than {HOSTS_MAX} addresses", hint="- is all of them")
+        self.opts = replace(self.opts, listen=(*self.opts.listen, host))
 
     def _default_device(self) -> int:
         self.opts = replace(self.opts, defaulted=True)
@@ -271,6 +297,19 @@ def _level(letter: str, value: str) -> str:
     return value
 
 
+def check_host(host: str) -> str:
+    """What is wrong with the name of a host, or nothing."""
+    if not host or len(host) > HOST_LENGTH_MAX or not host.isprintable() or " " in host:
+        return "this cannot be the name or the address of a host"
+    return ""
+
+
+def _share(letter: str, value: str) -> str:
+    if value not in tuple(Share):
+        raise UsageError(f"{letter} {value}: no such policy", hint=f"there are {', '.join(Share)}")
+    return value
+
+
 def _path(letter: str, value: str) -> str:
     if not value or "\0" in value:
         raise UsageError(f"{letter} {value!r}: not a path", hint=f"write {letter} PATH")
@@ -326,13 +365,15 @@ _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--help": ("help", _true),
     "--log-level": ("log_level", _level),
     "--no-realtime": ("realtime", _false),
+    "--share": ("share", _share),
+    "--sndio": ("sndio", _path),
     "--socket": ("socket", _path),
     "--state": ("state", _path),
+    "--system": ("system", _true),
     "--version": ("version", _true),
 }
 _LATER = {
     "-F": "no alternate devices",
-    "-L": "no TCP",
     "-Q": "no MIDI ports",
     "-q": "no MIDI ports",
     "-t": "no MIDI control",

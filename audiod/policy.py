@@ -25,28 +25,90 @@ DRIVER_PREFERENCE = ("alsa", "oss", "null")  # real cards first; null is everywh
 # ---- who gets in --------------------------------------------------------------
 
 
-def may_connect(
-    uid: int, gids: Collection[int], *, server_uid: int, audio_gid: int | None, group: str = "audio"
-) -> Fault | None:
-    """Whether a peer with these credentials may use the server: None, or why not.
+class Share(enum.StrEnum):
+    """Who shares the server through sndio's wire: one session's programs, or all of a group."""
 
-    Members of `group` may, whose number is `audio_gid` (None: there is no such group).
+    SESSION = "session"
+    GROUP = "group"
+
+
+class Way(enum.Enum):
+    """How a peer reaches the server."""
+
+    NATIVE = enum.auto()
+    SNDIO = enum.auto()
+    TCP = enum.auto()  # sndio's wire, and nobody vouches for who it is
+
+
+class Session(enum.Enum):
+    """The session of sndio's wire, as one peer with its cookie finds it."""
+
+    UNASKED = enum.auto()  # it has not shown a cookie yet
+    FREE = enum.auto()
+    OWN = enum.auto()  # its cookie is the owner's
+    ANOTHERS = enum.auto()
+
+
+class Standing(enum.Enum):
+    """How a peer is let in: a guest neither owns nor needs the session."""
+
+    GUEST = enum.auto()
+    MEMBER = enum.auto()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who may use the server at all.
+
+    `public`: its sndio socket is for every user of the machine.  `gid` is the
+    number of `group`, None if there is no such group.
     """
-    if uid in (0, server_uid):
-        return None
-    if audio_gid is not None and audio_gid in gids:
-        return None
+
+    server_uid: int
+    group: str = "audio"
+    gid: int | None = None
+    share: Share = Share.SESSION
+    public: bool = False
+
+
+def admit(
+    rules: Rules, way: Way, uid: int | None, gids: Collection[int], session: Session, owner: str = ""
+) -> Standing | Fault:
+    """Whether, and as what, a peer with these credentials may use the server, or why not.
+
+    Asked when a peer connects and, on sndio's wire, again once it has shown its
+    cookie.  `owner` says whose the session is.
+    """
+    if way is not Way.TCP:
+        if uid == 0:
+            return Standing.GUEST
+        known = uid == rules.server_uid or (rules.gid is not None and rules.gid in gids)
+        if way is Way.NATIVE or rules.share is Share.GROUP:
+            return Standing.GUEST if known else _stranger(rules, uid)
+        if not known and not rules.public:
+            return _stranger(rules, uid)
+    if session is Session.ANOTHERS:
+        return Fault(
+            Code.EPERM,
+            f"its cookie is not that of the session, which belongs to {owner}",
+            "wait until that one's programs have ended, copy its ~/.sndio/cookie, "
+            "or let the members of a group share the server: [sndio] share",
+        )
+    return Standing.MEMBER
+
+
+def _stranger(rules: Rules, uid: int | None) -> Fault:
     return Fault(
         Code.EPERM,
-        f"user {uid} may not use this server: it belongs to user {server_uid} "
-        f"and to members of group {group}",
-        f"run the program as that user, or add the user to group {group} and log in again",
+        f"user {uid} may not use this server: it belongs to user {rules.server_uid} "
+        f"and to members of group {rules.group}",
+        f"run the program as that user, or add the user to group {rules.group} and log in again",
     )
 
 
-def may_configure(uid: int, *, server_uid: int | None) -> Fault | None:
+def may_configure(uid: int | None, *, server_uid: int | None) -> Fault | None:
     """Whether this user may change the server's configuration: None, or why not."""
-    if uid in (0, server_uid):
+    if uid is not None and uid in (0, server_uid):
         return None
     return Fault(
         Code.EPERM,

@@ -46,7 +46,7 @@ class Queries:
             **settings.methods,
         }
 
-    def answer(self, method: str, args: Any, uid: int) -> Row:
+    def answer(self, method: str, args: Any, uid: int | None) -> Row:
         """The result of a request of this user.  Raises FaultError."""
         if method == "config.reload":
             fault = policy.may_configure(uid, server_uid=self._settings.owner)

@@ -21,11 +21,13 @@ from msgspec import Meta
 
 from audiod import spec
 from audiod.errors import AudiodError, ConfigError, Problem
-from audiod.options import LEVELS, UNIT_MAX
+from audiod.options import LEVELS, UNIT_MAX, check_host
+from audiod.policy import Share
 from audiod.subdevice import VOLUME_MAX, SubMode, check_name
 from audiod.tomllines import Path
 
 PROBLEMS_MAX = 20  # reported at once
+SNDIO_STREAMS_MAX = 2048  # each takes a connection, and there are no more of them
 _SHOWN = 40  # characters of a wrong value that are repeated
 
 
@@ -92,6 +94,13 @@ def _path(value: str) -> str:
     return value
 
 
+def _hosts(value: list[str]) -> list[str]:
+    for host in value:
+        if wrong := check_host(host):
+            raise ValueError(f"{host[:_SHOWN]!r}: {wrong}")
+    return value
+
+
 def _spec(value: str) -> tuple[str, spec.DeviceSpec]:
     return value, spec.parse(value)
 
@@ -148,6 +157,12 @@ TABLES: dict[str, dict[str, Key]] = {
         "users": Key(Annotated[str, Meta(min_length=1)], "the name of a group"),
     },
     "defaults": _FORMAT,
+    "sndio": {
+        "socket": Key(Annotated[str, Meta(pattern="^(/|none$)")], 'an absolute path or "none"', _path),
+        "listen": Key(list[str], "an array of addresses", _hosts),
+        "share": Key(Literal[tuple(map(str, Share))], "one of " + ", ".join(Share)),
+        "streams": _int(1, SNDIO_STREAMS_MAX, "a number of streams"),
+    },
     "state": {"path": _ABSOLUTE, "enabled": _BOOL},
 }
 DEVICE = {

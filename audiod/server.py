@@ -1,7 +1,7 @@
 """Server: the one nursery, what starts and ends in which order.
 
-Start: engine, held devices, socket, then `ready`.  End (INT, TERM): the socket
-goes, streams play out for at most their buffer and a second, connections get
+Start: engine, held devices, sockets, then `ready`.  End (INT, TERM): the sockets
+go, streams play out for at most their buffer and a second, connections get
 their last words, devices close and so finish their files.  A second signal cuts
 that short.  Control thread; nothing here waits for a sample.
 """
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 import trio
 from audiod_protocol.errors import FaultError
 
-from audiod import log, realtime
+from audiod import log, policy, realtime, tcp
 from audiod.config import RT_PRIO, Config
 from audiod.dispatch import Dispatch
+from audiod.engine import Wire
 from audiod.errors import AudiodError, StartError
 from audiod.linger import Linger
 from audiod.listener import Listener
 from audiod.state import State
+from audiod.unixsocket import UnixSocket
 
 if TYPE_CHECKING:
     from audiod.engine import Engine
@@ -53,6 +55,13 @@ class Server:
         self._log = log.get()
         self._limits = realtime.read_limits()
         self._rt_prio = realtime.wanted(self._limits, RT_PRIO) if config.realtime else 0
+        self._rules = policy.Rules(
+            server_uid=os.geteuid(),
+            group=config.users,
+            gid=_gid(config.users),
+            share=config.share,
+            public=config.system and config.sndio is not None,
+        )
         self._make_engine = make_engine
         self._ending = trio.Event()
         self._quiet = trio.Event()  # no stream is started
@@ -64,7 +73,11 @@ class Server:
     ) -> None:
         """Run until told to end.  Raises StartError if it cannot start."""
         self._dispatch = Dispatch(
-            self._make_engine(self._rt_prio), self.config, rt_prio=self._rt_prio, limits=self._limits
+            self._make_engine(self._rt_prio),
+            self.config,
+            rules=self._rules,
+            rt_prio=self._rt_prio,
+            limits=self._limits,
         )
         try:
             self._state = self._restored()
@@ -89,15 +102,13 @@ class Server:
         return state
 
     async def _run(self, signals: bool, task_status: trio.TaskStatus[Dispatch]) -> None:
-        dispatch, listen = self._dispatch, self.config.listen
+        dispatch = self._dispatch
         try:
             dispatch.devices.open_held()
         except FaultError as error:
             raise StartError(error.fault.message, hint="-a off opens it on demand") from None
-        listener = Listener(
-            listen, euid=os.geteuid(), audio_gid=_gid(self.config.users), group=self.config.users
-        )
-        try:
+        with contextlib.ExitStack() as opened:
+            listeners = self._listen(opened)
             async with trio.open_nursery() as nursery:
                 if signals:
                     await nursery.start(self._watch_signals)
@@ -108,20 +119,39 @@ class Server:
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
                 async with trio.open_nursery() as door:
-                    door.start_soon(listener.serve, dispatch.accept)
-                    dispatch.sockets.append(str(listen.path))
+                    for listener in listeners:
+                        door.start_soon(listener.serve, dispatch.accept)
+                        dispatch.sockets.append(listener.name)
                     self._log.info(
-                        "server.ready", socket=str(listen.path), pid=os.getpid(), unit=self.config.unit
+                        "server.ready",
+                        socket=dispatch.sockets[0],
+                        others=" ".join(dispatch.sockets[1:]) or "none",
+                        pid=os.getpid(),
+                        unit=self.config.unit,
                     )
                     task_status.started(dispatch)
                     await self._ending.wait()
                     door.cancel_scope.cancel()
-                listener.close()  # now that nobody waits for it any more
+                opened.close()  # now that nobody waits for them any more
                 await self._end()
                 nursery.cancel_scope.cancel()
-        finally:
-            listener.close()
         self._log.info("server.end")
+
+    def _listen(self, opened: contextlib.ExitStack) -> list[Listener]:
+        """Every listener that the configuration asks for, the native one first.  Raises StartError."""
+        config, rules = self.config, self._rules
+        listeners = []
+
+        def take(wire: Wire, *sockets: UnixSocket | tcp.TcpSocket) -> None:
+            for sock in sockets:
+                opened.callback(sock.close)
+                listeners.append(Listener(sock, wire, rules))
+
+        for wire, place in (Wire.NATIVE, config.listen), (Wire.SNDIO, config.sndio):
+            if place is not None:
+                take(wire, UnixSocket(place, euid=rules.server_uid, gid=rules.gid, group=rules.group))
+        take(Wire.SNDIO, *tcp.listen(config.tcp, config.port))
+        return listeners
 
     async def _end(self) -> None:
         dispatch = self._dispatch

@@ -39,7 +39,7 @@ class Answers(Protocol):
 
     hello: Row
 
-    def answer(self, method: str, args: Any, uid: int) -> Row: ...
+    def answer(self, method: str, args: Any, uid: int | None) -> Row: ...
 
 
 class Session:
@@ -67,7 +67,7 @@ class Session:
         self.streams: dict[int, ClientStream] = {}
         self.closing = False
         self.ending: Fault | None = None  # the server ends: nothing new begins
-        self._pid = peer.pid
+        self._pid = peer.pid or 0
         self._freed: list[int] = []  # a heap: open gives the lowest number
         self._wire = Connection(Role.SERVER)
         self._core = known
@@ -98,7 +98,7 @@ class Session:
 
     def refuse(self, fault: Fault) -> None:
         """The client broke the protocol: tell it, then close."""
-        self._log.warning("client.breach", uid=self.peer.uid, pid=self.peer.pid, reason=fault.message)
+        self._log.warning("client.breach", **self.peer.facts, reason=fault.message)
         self.dismiss(fault)
 
     def dismiss(self, fault: Fault) -> None:

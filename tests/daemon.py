@@ -18,12 +18,18 @@ PATIENCE = 60  # seconds until a test gives up on a process: never reached when 
 
 
 class Daemon:
-    def __init__(self, folder: Path, *args: str) -> None:
+    """`sndio`: where its sndio socket is; "" leaves it to the daemon, by default there is none."""
+
+    def __init__(self, folder: Path, *args: str, sndio: str = "none", unit: int | None = None) -> None:
+        self.unit = unit
         self.socket = folder / "audiod.sock"
         self.log_path = folder / "audiod.log"
         self._log = self.log_path.open("wb")
+        place = ["--sndio", sndio] if sndio else []
+        if unit is not None:
+            place += ["-U", str(unit)]
         self.process = subprocess.Popen(
-            [BIN / "audiod", "--socket", self.socket, "--state", folder / "state", *args],
+            [BIN / "audiod", "--socket", self.socket, "--state", folder / "state", *place, *args],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=self.env,
@@ -91,8 +97,9 @@ class Daemon:
 
 
 @contextmanager
-def running(folder: Path, *args: str) -> Iterator[Daemon]:
-    daemon = Daemon(folder, *args)
+def running(folder: Path, *args: str, sndio: str = "none", unit: int | None = None) -> Iterator[Daemon]:
+    """A daemon; with `unit` and sndio="" real libsndio finds it as snd,UNIT/default."""
+    daemon = Daemon(folder, *args, sndio=sndio, unit=unit)
     try:
         yield daemon
     finally:

@@ -25,7 +25,7 @@ class Plain:
     """The daemon; its first device is held open and moves by `step` alone."""
 
     def __init__(self, folder: Path, line: str = "-f manual") -> None:
-        words = ["--no-realtime", "-a", "on", "--socket", str(folder / "s"), *line.split()]
+        words = ["--no-realtime", "-a", "on", "--sndio", "none", "--socket", str(folder / "s"), *line.split()]
         self.dispatch = Dispatch(Engine(), config.resolve(options.parse(words), {}, 1000))
         self.dispatch.devices.open_held()
         self._listening = socket.socket(socket.AF_UNIX)

@@ -166,7 +166,8 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path, line: str = "-f manual") -> AsyncIterator[Stage]:
     """A server with this command line; its first device writes what it plays into a file."""
-    opts = options.parse(["--no-realtime", "-a", "on", "--socket", str(folder / "s"), *line.split()])
+    alone = ["--no-realtime", "-a", "on", "--sndio", "none", "--socket", str(folder / "s")]
+    opts = options.parse([*alone, *line.split()])
     conf = config.resolve(opts, {}, 1000)
     first = conf.devices[0]
     spec = replace(first.spec, argument=str(folder / "played.raw"), dither=False)

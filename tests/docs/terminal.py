@@ -8,6 +8,8 @@ whose first line is `# NAME.SUFFIX` is a file.  There is no other kind.
 
 A Terminal is a directory with sounds, a home and a runtime directory of its own,
 and a user who is not root: examples find no other server, and none finds theirs.
+One thing is added to what a page shows, since nothing else makes sndio's socket
+private: an `audiod` that is not told where to have it gets `--sndio none`.
 Nothing waits for a time: each wait is for something that must come.
 """
 
@@ -226,9 +228,12 @@ class Terminal:
     def _stay(self, command: Command) -> None:
         output = self._file()
         server = command.line.startswith("audiod")
+        line = command.line
+        if server and not re.search(r"\s(--sndio|-U)\b", line):
+            line = line.replace("audiod", "audiod --sndio none", 1)
         with output.open("w") as out, (self.folder / "audiod.log").open("a") as log:
             process = subprocess.Popen(
-                [*_drop_privileges(), "bash", "-c", f"exec {command.line}"],
+                [*_drop_privileges(), "bash", "-c", f"exec {line}"],
                 stdout=subprocess.PIPE if server else out,
                 stderr=log,
                 cwd=self.folder,

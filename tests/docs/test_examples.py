@@ -101,7 +101,7 @@ def test_the_two_commands_of_the_readme(folder: Path) -> None:
     }
     private = f"{folder}/runtime.sock"
     (server,) = re.findall(r"\.venv/bin/audiod$", FIRST)
-    line = FIRST.removesuffix(server) + f"exec {server} --socket {private} --state none"
+    line = FIRST.removesuffix(server) + f"exec {server} --sndio none --socket {private} --state none"
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             ["bash", "-c", line], cwd=folder, env={**os.environ, **here}, stdout=subprocess.PIPE, stderr=log

@@ -61,7 +61,7 @@ def wav(path: Path, frames: np.ndarray, rate: int = 48000) -> Path:
 
 def refused_start(folder: Path, *args: str, code: int = 1, **options: object) -> str:
     """Start a daemon that must not start; what it says on stderr, one line and no traceback."""
-    words = [BIN / "audiod", "--socket", folder / "audiod.sock", "--state", "none"]
+    words = [BIN / "audiod", "--sndio", "none", "--socket", folder / "audiod.sock", "--state", "none"]
     words += ["--log-level", "warning", *args]
     done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, **options)  # type: ignore[call-overload]
     said: str = done.stderr.decode()
@@ -199,7 +199,7 @@ def test_it_opens_once_the_cause_is_mended(tmp_path: Path) -> None:
     ("spec", "words"),
     [
         ("nul", ("nul", "null")),
-        ("alsa:hw:0", ("not there yet", "null")),
+        ("oss:/dev/dsp", ("not there yet", "null")),
         ("null?colour=red", ("colour", "rate")),
         ("null?rate=1", ("rate=1", "4000")),
         ("file:x.wav?clock=fre", ("clock=fre", "free")),
@@ -369,7 +369,7 @@ def test_hup_without_files_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_closed_standard_error_does_not_end_it(tmp_path: Path) -> None:
-    words = [BIN / "audiod", "--socket", tmp_path / "s", "--state", "none", "-f", "null"]
+    words = [BIN / "audiod", "--sndio", "none", "--socket", tmp_path / "s", "--state", "none", "-f", "null"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()

@@ -62,7 +62,8 @@ def test_check_of_what_is_not_there_and_of_a_wrong_command_line(tmp_path: Path) 
 def test_it_does_not_start_with_a_wrong_file(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text("unit = 1\n")
-    words = [BIN / "audiod", "--socket", tmp_path / "s", "--state", "none", "--config", file]
+    alone = ["--sndio", "none", "--socket", tmp_path / "s", "--state", "none"]
+    words = [BIN / "audiod", *alone, "--config", file]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"{file}:1: there is no table or key 'unit'; unit belongs to [server]\n"

@@ -102,7 +102,7 @@ def test_a_key_out_of_range_is_refused_at_the_start(tmp_path: Path) -> None:
         ("null?xrun_every=0.001", "less than one block of 480 frames"),
     ):
         done = subprocess.run(
-            [BIN / "audiod", "--socket", tmp_path / "s", "-a", "on", "-f", spec],
+            [BIN / "audiod", "--sndio", "none", "--socket", tmp_path / "s", "-a", "on", "-f", spec],
             capture_output=True,
             timeout=PATIENCE,
             check=False,

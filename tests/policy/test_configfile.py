@@ -14,6 +14,7 @@ from audiod import config, configfile, options
 from audiod.changes import flatten
 from audiod.config import Config
 from audiod.errors import ConfigError, UsageError
+from audiod.policy import Share
 from audiod.subdevice import SubDevice, SubMode
 
 ENV = {"XDG_RUNTIME_DIR": "/run/user/1000"}
@@ -67,6 +68,12 @@ enc = "s32le"
 spec = "loopback?rate=8000"
 autovol = true
 round = 960
+
+[sndio]
+socket = "/run/x/sndio.sock"
+listen = ["127.0.0.1", "::1"]
+share = "group"
+streams = 64
 """
 
 
@@ -75,6 +82,8 @@ def test_everything_that_may_be_written() -> None:
     first, second = conf.devices
     assert conf.listen.path == Path("/run/x/audiod.sock") and conf.listen.group
     assert (conf.unit, conf.realtime, conf.log_level, conf.users) == (3, False, "warning", "root")
+    assert conf.sndio is not None and conf.sndio.path == Path("/run/x/sndio.sock") and conf.sndio.group
+    assert (conf.tcp, conf.share, conf.sndio_streams) == (("127.0.0.1", "::1"), Share.GROUP, 64)
     assert (conf.state.path, conf.state.enabled) == (Path("/srv/state"), False)
     assert (first.text, first.hold, first.autovol, str(first.format.enc)) == ("null", True, False, "s32le")
     assert (first.format.rate, first.format.round, first.format.bufsz, first.format.play) == (
@@ -128,6 +137,9 @@ def test_the_command_line_wins() -> None:
     for key in ("server.unit", "server.socket", "server.log_level", "device.0.rate", "device.0.bufsz"):
         assert conf.origins[key] == "command line"
     assert not of_text("[server]\nrealtime=true", "--no-realtime").realtime
+    conf = of_text(WHOLE, "--sndio none --share session -L -")
+    assert (conf.sndio, conf.share, conf.tcp) == (None, Share.SESSION, ("-",)), "-L replaces the list"
+    assert of_text("[sndio]\nsocket='none'").sndio is None
 
 
 def test_f_replaces_the_devices() -> None:
@@ -161,7 +173,7 @@ def test_letters_of_a_device_need_f_where_a_file_has_devices(line: str) -> None:
         ("[server]\nunit = " + "1" * 5000, "f:", ("not TOML",)),
         ("\n\n" + "a." * 40 + "b = 1", "f:3:", ("more than 32 parts",)),
         ("[sevrer]", "f:1:", ("no table or key 'sevrer'", "did you mean 'server'?")),
-        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "there are server, defaults, state, device")),
+        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "there are server, defaults, sndio, state, device")),
         ("rate = 1", "f:1:", ("rate belongs to [defaults]",)),
         ("[server]\n# x\nlog_levle = 'info'", "f:3:", ("[server] has no key 'log_levle'", "'log_level'?")),
         ("[state]\nautovol = true", "f:2:", ("autovol belongs to [[device]]",)),
@@ -180,6 +192,11 @@ def test_letters_of_a_device_need_f_where_a_file_has_devices(line: str) -> None:
         ('[server]\nsocket = "/x\\u0000"', "f:2:", ("NUL",)),
         ("[server]\nusers = 'no such group'", "f:2:", ("there is no group 'no such group'",)),
         ("[server]\nusers = ''", "f:2:", ("the name of a group",)),
+        ("[sndio]\nsocket = 'sock0'", "f:2:", ("an absolute path or \"none\"",)),
+        ("[sndio]\nlisten = '-'", "f:2:", ("an array of addresses",)),
+        ("[sndio]\nlisten = ['-', '']", "f:2:", ("sndio.listen: ''", "host")),
+        ("[sndio]\nshare = 'all'", "f:2:", ("one of session, group",)),
+        ("[sndio]\nstreams = 0", "f:2:", ("1..2048",)),
         ("[defaults]\nrate = 48000.0", "f:2:", ("4000..192000", "the float 48000.0")),
         ("[defaults]\nrate = 1979-05-27", "f:2:", ("the date 1979-05-27",)),
         ("[defaults]\nenc = 's33'", "f:2:", ("defaults.enc: bits must be",)),

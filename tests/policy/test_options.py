@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from audiod_protocol.params import Enc
 
 from audiod import config, options
 from audiod.config import resolve, sizes
-from audiod.errors import StartError, UsageError
+from audiod.errors import UsageError
+from audiod.policy import Share
 from audiod.subdevice import SubDevice, SubMode
 
 BOTH = SubMode.PLAY | SubMode.REC
@@ -130,7 +130,11 @@ def test_channels_reach_as_far_as_the_subdevices() -> None:
         ("-F null", "-F is not there yet"),
         ("-q rmidi/0", "-q is not there yet"),
         ("-Q rmidi/0", "-Q is not there yet"),
-        ("-L -", "-L is not there yet"),
+        ("-L", "-L"),
+        ("-L " + "x" * 256, "the name or the address of a host"),
+        ("-L - " * 65, "more than 64 addresses"),
+        ("--share all", "there are session, group"),
+        ("--system=yes", "--system"),
         ("-t slave", "-t slave is not there yet"),
         ("-t on", "off or slave"),
         ("-x 1", "-x"),
@@ -211,32 +215,50 @@ def test_paths() -> None:
     assert conf("--socket /x/y.sock").listen == config.Listen(Path("/x/y.sock"), None, group=False)
 
 
-def listen_in(directory: Path, mode: int | None = 0o700) -> config.Listen:
-    return config.Listen(directory / "s", mode, group=False)
+def test_where_sndios_programs_look() -> None:
+    """libsndio asks /tmp/sndio-UID first, then /tmp/sndio; the server is in the one that is its own."""
+    for line, directory in ("", "/tmp/sndio-1000"), ("--system", "/tmp/sndio"):
+        for unit in (0, 7):
+            place = conf(f"-U {unit} {line}").sndio
+            assert place is not None
+            assert place.path == Path(directory) / f"sock{unit}"
+            assert (place.dir_mode, place.mode) == (0o755 if line else 0o700, 0o666)
+    assert conf("", euid=0).sndio == conf("--system").sndio
+    assert conf("--sndio none").sndio is None
+    mine = config.Listen(Path("/x/y"), None, group=False, mode=0o660, option="--sndio")
+    assert conf("--sndio /x/y -U 3").sndio == mine
+    everybodys = config.Listen(Path("/x/y"), None, group=False, mode=0o666, option="--sndio")
+    assert conf("--sndio /x/y --system").sndio == everybodys
 
 
-def test_the_directory_is_made_and_used_again(tmp_path: Path) -> None:
-    for _ in range(2):
-        config.make_directory(listen_in(tmp_path / "d"), os.geteuid())
-        assert (tmp_path / "d").stat().st_mode & 0o7777 == 0o700
+@pytest.mark.parametrize(
+    ("line", "env", "euid", "system"),
+    [
+        ("", {}, 0, True),
+        ("", {}, 115, False),
+        ("--system", {}, 115, True),
+        ("", {"RUNTIME_DIRECTORY": "/run/audiod"}, 115, True),
+        ("", {"RUNTIME_DIRECTORY": "/run/other:/run/audiod"}, 115, True),
+        # the same unit file under a user's own systemd, and another service's
+        ("", {"RUNTIME_DIRECTORY": "/run/user/1000/audiod"}, 1000, False),
+        ("", {"RUNTIME_DIRECTORY": "/run/audiod2"}, 1000, False),
+    ],
+)
+def test_whose_server_it_is(line: str, env: dict[str, str], euid: int, system: bool) -> None:
+    found = conf(line, {"XDG_RUNTIME_DIR": "/run/user/1000", "HOME": "/home/x", **env}, euid)
+    assert found.system == system
+    assert (found.listen.path == Path("/run/audiod/audiod.sock")) == system
+    assert (found.state.path == Path("/var/lib/audiod")) == system
+    assert found.sndio is not None and (found.sndio.path == Path("/tmp/sndio/sock0")) == system
 
 
-def test_a_directory_that_is_not_ours_is_refused(tmp_path: Path) -> None:
-    euid = os.geteuid()
-    mine = tmp_path / "mine"
-    mine.mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(mine)
-    with pytest.raises(StartError, match="not a directory"):
-        config.make_directory(listen_in(tmp_path / "link"), euid)
-    (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="not a directory"):
-        config.make_directory(listen_in(tmp_path / "file"), euid)
-    with pytest.raises(StartError, match="belongs to user"):
-        config.make_directory(listen_in(mine), euid + 1)
-    mine.chmod(0o770)
-    with pytest.raises(StartError, match="lets others in"):
-        config.make_directory(listen_in(mine), euid)
-    with pytest.raises(StartError, match="no such directory"):
-        config.make_directory(listen_in(tmp_path / "none", None), euid)
-    with pytest.raises(StartError, match="No such file"):
-        config.make_directory(listen_in(tmp_path / "none" / "d"), euid)
+def test_tcp_is_asked_for() -> None:
+    assert conf("").tcp == () and conf("").port == 11025
+    found = conf("-L - -U 4 -L 127.0.0.1")
+    assert (found.tcp, found.port) == (("-", "127.0.0.1"), 11029)
+
+
+def test_who_shares() -> None:
+    assert conf("").share is Share.SESSION
+    assert conf("--share group").share is Share.GROUP
+    assert conf("").sndio_streams == 1024

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from audiod_protocol.errors import Code, FaultError
+from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import DeviceClock, initial, resolve
 from audiod_protocol.params import Enc, Mode, Par, Xrun
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audiod import policy
-from audiod.policy import Culprit, Path
+from audiod.policy import Culprit, Path, Rules, Session, Share, Standing, Way
 
 # ---- parameters: the table observed on sndiod (device 48000, bufsz 1920, round 480) ----
 
@@ -58,24 +58,77 @@ def test_initial_parameters_are_sndiods() -> None:
 # ---- who gets in ----
 
 
+# a server of user 115, whose group 29 is; the peers of it, and what nobody vouches for
+PEERS: dict[str, tuple[int | None, set[int]]] = {
+    "root": (0, {0}),
+    "same": (115, {115}),
+    "member": (1001, {1001, 29}),
+    "other": (1002, {1002}),
+    "rootsgroup": (1003, {1003, 0}),  # group root is nothing special
+    "remote": (None, set()),
+}
+GUEST, MEMBER = Standing.GUEST, Standing.MEMBER
+COOKIE = "cookie"  # a member, unless the session is another's
+NO = None
+
+# way, share, public: each peer's standing
+ADMITTED: dict[tuple[Way, Share | None, bool | None], dict[str, Standing | str | None]] = {
+    (Way.NATIVE, None, None): {
+        "root": GUEST, "same": GUEST, "member": GUEST, "other": NO, "rootsgroup": NO, "remote": NO,
+    },
+    (Way.SNDIO, Share.SESSION, True): {
+        "root": GUEST, "same": COOKIE, "member": COOKIE, "other": COOKIE, "rootsgroup": COOKIE,
+        "remote": COOKIE,
+    },
+    (Way.SNDIO, Share.SESSION, False): {
+        "root": GUEST, "same": COOKIE, "member": COOKIE, "other": NO, "rootsgroup": NO, "remote": NO,
+    },
+    (Way.SNDIO, Share.GROUP, None): {
+        "root": GUEST, "same": GUEST, "member": GUEST, "other": NO, "rootsgroup": NO, "remote": NO,
+    },
+    (Way.TCP, None, None): dict.fromkeys(PEERS, COOKIE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("session", Session)
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("public", [True, False])
+@pytest.mark.parametrize("share", Share)
+@pytest.mark.parametrize("way", Way)
+def test_admit(way: Way, share: Share, public: bool, peer: str, session: Session) -> None:
+    (row,) = [
+        row
+        for (its_way, its_share, its_public), row in ADMITTED.items()
+        if its_way is way and its_share in (share, None) and its_public in (public, None)
+    ]
+    uid, gids = PEERS[peer]
+    rules = Rules(server_uid=115, gid=29, share=share, public=public)
+    verdict = policy.admit(rules, way, uid, gids, session, "user 1000, process 7")
+    wanted = row[peer]
+    if wanted == COOKIE and session is not Session.ANOTHERS:
+        wanted = MEMBER
+    if isinstance(verdict, Standing):
+        assert verdict is wanted
+        return
+    assert wanted in (NO, COOKIE)
+    assert verdict.code == Code.EPERM and verdict.hint
+    if wanted == COOKIE:
+        assert "user 1000, process 7" in verdict.message
+    else:
+        assert f"user {uid} may not" in verdict.message and "group audio" in verdict.hint
+
+
+def test_a_group_that_does_not_exist_has_no_members() -> None:
+    rules = Rules(server_uid=115, gid=None, share=Share.GROUP)
+    for way in Way.NATIVE, Way.SNDIO:
+        assert isinstance(policy.admit(rules, way, 1001, {29}, Session.UNASKED), Fault)
+
+
 @pytest.mark.parametrize(
-    ("uid", "gids", "audio", "allowed"),
-    [
-        (1000, {1000}, 29, True),  # the server's own user
-        (0, {0}, 29, True),  # root
-        (1001, {1001, 29}, 29, True),  # a member of group audio
-        (1001, {1001}, 29, False),
-        (1001, {1001}, None, False),  # there is no such group
-        (1001, {0}, 29, False),  # group root is nothing special
-    ],
+    ("uid", "owner", "allowed"), [(0, 115, True), (115, 115, True), (7, 115, False), (None, None, False)]
 )
-def test_may_connect(uid: int, gids: set[int], audio: int | None, allowed: bool) -> None:
-    fault = policy.may_connect(uid, gids, server_uid=1000, audio_gid=audio)
-    assert (fault is None) == allowed
-    if fault is not None:
-        assert fault.code == Code.EPERM
-        assert "1001" in fault.message
-        assert fault.hint
+def test_may_configure(uid: int | None, owner: int | None, allowed: bool) -> None:
+    assert (policy.may_configure(uid, server_uid=owner) is None) == allowed
 
 
 # ---- names ----

@@ -43,7 +43,7 @@ class Door:
 @asynccontextmanager
 async def door(folder: Path) -> AsyncIterator[Door]:
     engine = FakeEngine()
-    opts = options.parse(["--socket", str(folder / "s"), "-f", "null"])
+    opts = options.parse(["--sndio", "none", "--socket", str(folder / "s"), "-f", "null"])
     server = Server(config.resolve(opts, {}, 1000), make_engine=lambda prio: engine)  # type: ignore[arg-type,return-value]
 
     async def serve(*, task_status: trio.TaskStatus[Dispatch]) -> None:

@@ -1,10 +1,12 @@
-"""listener.py: the socket's file, stale and live, its mode, credentials, who is turned away."""
+"""listener.py: credentials, who is let in and who is turned away, on each wire; a failing accept."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,131 +14,26 @@ import msgpack
 import pytest
 import trio
 
-from audiod import listener
+from audiod import listener, tcp
 from audiod.config import Listen
-from audiod.errors import StartError
-from audiod.listener import Listener, Peer, peer_of
+from audiod.engine import Wire
+from audiod.listener import Listener, Opened, Peer, peer_of
+from audiod.policy import Rules, Share
+from audiod.unixsocket import UnixSocket
 
 EUID = os.geteuid()
+RULES = Rules(server_uid=EUID)
+STRANGER = Peer(EUID + 1, EUID + 1, 77, frozenset({EUID + 1}))
 
 
-def listen(path: Path, mode: int | None = None) -> Listener:
-    return Listener(Listen(path, mode, group=False), euid=EUID, audio_gid=None)
+def opened_at(path: Path) -> UnixSocket:
+    return UnixSocket(Listen(path, None, group=False), euid=EUID)
 
 
 def connect(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(str(path))
     return sock
-
-
-def leave_stale(path: Path) -> None:
-    """What a server that was killed leaves."""
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-
-
-# ---- the file ----
-
-
-def test_the_file_comes_and_goes(tmp_path: Path) -> None:
-    path = tmp_path / "sub" / "s"
-    opened = listen(path, 0o700)
-    assert path.is_socket()
-    assert path.stat().st_mode & 0o777 == 0o660
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    opened.close()
-    assert not path.exists()
-    opened.close()  # twice is fine
-
-
-def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    leave_stale(path)
-    opened = listen(path)
-    connect(path).close()
-    opened.close()
-
-
-def test_a_live_socket_is_never_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    first = listen(path)
-    with pytest.raises(StartError, match="a server is running there"):
-        listen(path)
-    connect(path).close()
-    first.close()
-
-
-def test_a_live_socket_whose_backlog_is_full_is_never_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    waiting: list[socket.socket] = []
-    with socket.socket(socket.AF_UNIX) as busy:
-        busy.bind(str(path))
-        busy.listen(0)
-        for _ in range(3):
-            one = socket.socket(socket.AF_UNIX)
-            one.setblocking(False)
-            waiting.append(one)
-            if one.connect_ex(str(path)) == errno.EAGAIN:
-                break
-        else:
-            pytest.fail("the backlog was never full")
-        with pytest.raises(StartError, match="a server is running there"):
-            listen(path)
-        for one in waiting:
-            one.close()
-    assert path.is_socket()
-
-
-def test_what_is_no_socket_is_never_removed(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    path.write_text("precious")
-    with pytest.raises(StartError, match="is not a socket"):
-        listen(path)
-    assert path.read_text() == "precious"
-    leave_stale(tmp_path / "real")
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "real")
-    with pytest.raises(StartError, match="is not a socket"):
-        listen(link)
-    assert (tmp_path / "real").is_socket()
-
-
-def test_the_file_of_a_successor_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    first = listen(path)
-    path.unlink()
-    second = listen(path)
-    first.close()
-    connect(path).close()
-    second.close()
-
-
-def test_a_path_that_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="too long"):
-        listen(tmp_path / ("x" * 108))
-
-
-def test_two_that_start_at_once(tmp_path: Path) -> None:
-    """While one probes and binds, the other must not remove what it has just made."""
-    with (
-        listener._alone(tmp_path),
-        pytest.raises(StartError, match="just starting"),
-    ):
-        listen(tmp_path / "s")
-    listen(tmp_path / "s").close()
-
-
-def test_the_group_gets_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[Path, int, int]] = []
-    monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.append((path, uid, gid)))
-    path = tmp_path / "d" / "s"
-    Listener(Listen(path, 0o755, group=True), euid=EUID, audio_gid=29).close()
-    Listener(Listen(path, 0o755, group=False), euid=EUID, audio_gid=29).close()
-    assert given == [(path, -1, 29)]
-
-
-# ---- peers ----
 
 
 def test_credentials() -> None:
@@ -148,23 +45,25 @@ def test_credentials() -> None:
 
 
 async def accept_one(
-    path: Path, opened: Listener, use: Callable[[], None]
-) -> list[tuple[socket.socket, Peer]]:
-    accepted: list[tuple[socket.socket, Peer]] = []
+    opened: Opened, use: Callable[[], None], wire: Wire = Wire.NATIVE, rules: Rules = RULES
+) -> list[tuple[socket.socket, Peer, Wire]]:
+    accepted: list[tuple[socket.socket, Peer, Wire]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(opened.serve, lambda sock, peer: accepted.append((sock, peer)))
+        door = Listener(opened, wire, rules)
+        nursery.start_soon(door.serve, lambda *one: accepted.append(one))
         use()
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     return accepted
 
 
-async def test_a_peer_is_let_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_peer_is_let_in(tmp_path: Path, wire: Wire) -> None:
     path = tmp_path / "s"
-    opened = listen(path)
+    opened = opened_at(path)
     clients: list[socket.socket] = []
-    ((sock, peer),) = await accept_one(path, opened, lambda: clients.append(connect(path)))
-    assert peer.uid == EUID
+    ((sock, peer, spoken),) = await accept_one(opened, lambda: clients.append(connect(path)), wire)
+    assert (peer.uid, spoken) == (EUID, wire)
     sock.sendall(b"hello")
     assert clients[0].recv(5) == b"hello"
     sock.close()
@@ -172,18 +71,77 @@ async def test_a_peer_is_let_in(tmp_path: Path) -> None:
     opened.close()
 
 
-async def test_a_peer_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
+) -> None:
     path = tmp_path / "s"
-    opened = listen(path)
-    stranger = Peer(EUID + 1, EUID + 1, 77, frozenset({EUID + 1}))
-    monkeypatch.setattr(listener, "peer_of", lambda sock: stranger)
+    opened = opened_at(path)
+    monkeypatch.setattr(listener, "peer_of", lambda sock: STRANGER)
     clients: list[socket.socket] = []
-    assert await accept_one(path, opened, lambda: clients.append(connect(path))) == []
+    assert await accept_one(opened, lambda: clients.append(connect(path))) == []
     kind, method, (fault,) = msgpack.unpackb(clients[0].recv(4096))
     assert (kind, method, fault["code"]) == (2, "error", "EPERM")
     assert "group audio" in fault["hint"]
     assert clients[0].recv(1) == b""
+    assert f"uid={EUID + 1} pid=77" in logged.getvalue() and f"socket={path}" in logged.getvalue()
     clients[0].close()
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("rules", "let_in"),
+    [
+        (Rules(EUID), False),  # a user's server
+        (Rules(EUID, public=True), True),  # the machine's: its cookie will decide
+        (Rules(EUID, public=True, share=Share.GROUP), False),
+    ],
+)
+async def test_sndios_wire_has_no_words_for_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO, rules: Rules, let_in: bool
+) -> None:
+    path = tmp_path / "s"
+    opened = opened_at(path)
+    monkeypatch.setattr(listener, "peer_of", lambda sock: STRANGER)
+    clients: list[socket.socket] = []
+    accepted = await accept_one(opened, lambda: clients.append(connect(path)), Wire.SNDIO, rules)
+    assert bool(accepted) == let_in
+    for sock, _, _ in accepted:
+        sock.close()
+    assert clients[0].recv(1) == b""
+    assert ("client.refused" in logged.getvalue()) != let_in
+    assert let_in or "may not use this server" in logged.getvalue()
+    clients[0].close()
+    opened.close()
+
+
+async def test_a_peer_over_tcp() -> None:
+    (opened,) = tcp.listen(["127.0.0.1"], 0)
+    clients: list[socket.socket] = []
+
+    def call() -> None:
+        clients.append(socket.create_connection(opened.sock.getsockname()))
+
+    ((sock, peer, wire),) = await accept_one(opened, call, Wire.SNDIO)
+    host, port = clients[0].getsockname()
+    assert peer == Peer(None, None, None, frozenset(), f"{host}:{port}") and wire is Wire.SNDIO
+    assert peer.facts == {"address": f"127.0.0.1:{port}"} and str(peer) == f"127.0.0.1:{port} over TCP"
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "a dead host does not keep the session"
+    sock.close()
+    clients[0].close()
+    opened.close()
+
+
+async def test_a_peer_that_has_gone_already(logged: io.StringIO) -> None:
+    """Reset before it was accepted: nobody hears of it but the log."""
+    (opened,) = tcp.listen(["127.0.0.1"], 0)
+
+    def call() -> None:
+        with socket.create_connection(opened.sock.getsockname()) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    assert await accept_one(opened, call, Wire.SNDIO) == []
+    assert "its credentials cannot be read" in logged.getvalue()
     opened.close()
 
 
@@ -201,13 +159,13 @@ class Stumbling:
 
 
 async def serve_stumbling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stumbling: Stumbling) -> float:
-    opened = listen(tmp_path / "s")
+    opened = opened_at(tmp_path / "s")
     monkeypatch.setattr(trio.socket, "from_stdlib_socket", lambda sock: stumbling)
     begin = trio.current_time()
     waiting = connect(tmp_path / "s")
     try:
         with trio.move_on_after(10):
-            await opened.serve(lambda sock, peer: None)
+            await Listener(opened, Wire.NATIVE, RULES).serve(lambda sock, peer, wire: None)
     finally:
         waiting.close()
         opened.close()

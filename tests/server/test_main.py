@@ -17,7 +17,7 @@ from audiod.__main__ import main
     ("line", "words"),
     [
         ("-F null", "audiod: -F is not there yet"),
-        ("-f alsa", "not there yet"),
+        ("-f oss", "not there yet"),
         ("-x", "audiod: option -x not recognized"),
         ("what", "unexpected argument"),
     ],
@@ -55,7 +55,7 @@ def test_what_cannot_start_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        assert main(["--no-realtime", "--socket", str(path), "-f", "null"]) == 1
+        assert main(["--no-realtime", "--sndio", "none", "--socket", str(path), "-f", "null"]) == 1
     assert "a server is running there" in capsys.readouterr().err
     assert main(["--socket", str(tmp_path / "none" / "s")]) == 1
     assert "no such directory" in capsys.readouterr().err

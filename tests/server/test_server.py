@@ -56,7 +56,7 @@ class Running:
 
 
 def conf_of(tmp_path: Path, line: str = "") -> Config:
-    words = ["--socket", str(tmp_path / "s"), *line.split()]
+    words = ["--sndio", "none", "--socket", str(tmp_path / "s"), *line.split()]
     return config.load(options.parse(words), {}, 1000)
 
 
