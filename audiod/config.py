@@ -8,6 +8,7 @@ stronger than files; its -f replace their devices.
 
 from __future__ import annotations
 
+import ctypes
 import grp
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ from audiod.core import Format
 from audiod.errors import ConfigError, Problem, UsageError
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options
-from audiod.policy import Share
-from audiod.spec import DeviceSpec
+from audiod.policy import CARD_DRIVERS, Share
+from audiod.spec import DRIVERS, DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
 RATE = 48000  # Hz
@@ -39,6 +40,8 @@ STATE_DIR = Path("/var/lib/audiod")
 SNDIO_DIR = Path("/tmp/sndio")  # where libsndio looks; of one user's server: with "-UID" behind it
 SNDIO_STREAMS = 1024  # streams of sndio's wire at a time; each may take a connection and a MB
 USERS = "audio"
+CARDS = Path("/dev/snd")  # where the kernel has sound cards
+ALSA = "libasound.so.2"
 NONE = "none"
 
 
@@ -139,6 +142,17 @@ class Config:
     def port(self) -> int:
         """Where sndio's wire is spoken over TCP."""
         return BASE_PORT + self.unit
+
+
+def drivers(cards: Path = CARDS, library: str = ALSA) -> tuple[str, ...]:
+    """The drivers that have a device on this machine: a card's one that plays, and its library."""
+    try:
+        if any(cards.glob("pcmC*D*p")):
+            ctypes.CDLL(library)
+            return DRIVERS
+    except OSError:
+        pass  # without the library
+    return tuple(driver for driver in DRIVERS if driver not in CARD_DRIVERS)
 
 
 def load(options: Options, environ: Mapping[str, str], euid: int) -> Config:

@@ -9,7 +9,7 @@ in, frozen Options out; the environment and the file system are config.py's.
 from __future__ import annotations
 
 import getopt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,8 +57,9 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
     -a on|off    open it at start and keep it open (default: off, on demand)
     -e enc       its encoding (default: s16)
     -w on|off    lower the volume of its streams as their number grows (default: off)
-  -f SPEC        a device: driver[:argument][?key=value&...] (default: null)
-                 drivers: null, file:PATH, loopback
+  -f SPEC        a device: driver[:argument][?key=value&...]
+                 drivers: alsa:PCM, null, file:PATH, loopback (default: alsa if
+                 there is a sound card, else null); rsnd/0 is the first card
   for the sub-device that follows as -s:
     -c min:max   channels it may play on, -C min:max record from (default: 0:1)
     -j on|off    join or expand channels (default: on)
@@ -139,13 +140,16 @@ class _Letters:
     maxvol: int = VOLUME_MAX
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the arguments behind the program's name.  Raises UsageError, one line."""
+def parse(argv: Sequence[str], drivers: Collection[str] = ("null",)) -> Options:
+    """Read the arguments behind the program's name.  Raises UsageError, one line.
+
+    `drivers`: those that have a device on this machine, the best of which is the default.
+    """
     try:
         pairs, rest = getopt.gnu_getopt(list(argv), LETTERS, list(LONG))
     except getopt.GetoptError as error:
         raise UsageError(str(error), hint="audiod --help lists the options") from None
-    reading = _Reading()
+    reading = _Reading(best_driver(drivers))
     for letter, value in pairs:
         reading.take(letter, value)
     return reading.done(rest)
@@ -154,7 +158,8 @@ def parse(argv: Sequence[str]) -> Options:
 class _Reading:
     """The state of one reading, from left to right."""
 
-    def __init__(self) -> None:
+    def __init__(self, default: str) -> None:
+        self.default = default  # SPEC of the device, if there is no -f
         self.now = _Letters()
         self.devices: list[DeviceOption] = []
         self.subdevices: list[SubDevice] = []
@@ -215,7 +220,7 @@ class _Reading:
 
     def _default_device(self) -> int:
         self.opts = replace(self.opts, defaulted=True)
-        return self._device(best_driver(spec.DRIVERS))
+        return self._device(self.default)
 
     def _subdevice(self, name: str) -> None:
         wrong = check_name(name)

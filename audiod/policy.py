@@ -19,7 +19,8 @@ from audiod_protocol.params import Enc
 
 T = TypeVar("T")
 
-DRIVER_PREFERENCE = ("alsa", "oss", "null")  # real cards first; null is everywhere
+CARD_DRIVERS = ("alsa", "oss")  # of real cards, the better ones first
+DRIVER_PREFERENCE = (*CARD_DRIVERS, "null")  # null is everywhere
 
 
 # ---- who gets in --------------------------------------------------------------

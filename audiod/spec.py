@@ -1,8 +1,9 @@
 """Device SPEC: `driver[:argument][?key=value&...]`, the text after `-f`.
 
 Owns the grammar, the drivers and the keys each of them takes.  Argument and
-values are percent-encoded, so that a path may hold `?`, `&` and `%`.  Pure: it
-opens nothing; the control thread calls it before the daemon starts.
+values are percent-encoded, so that a path may hold `?`, `&` and `%`.  sndio's
+names of cards, `rsnd/N` and `rsnd/default`, are other spellings of driver alsa's.
+Pure: it opens nothing; the control thread calls it before the daemon starts.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ PPM_MAX = 10000  # parts per million: one per cent
 JITTER_MAX = 1000.0  # milliseconds
 RUNNING_MAX = 86400.0  # seconds
 
-DRIVERS = ("null", "file", "loopback", "manual")
-_LATER = ("alsa", "oss", "rsnd")
+DRIVERS = ("null", "file", "loopback", "manual", "alsa")
+_LATER = ("oss",)
 _SIMULATED = ("ppm", "jitter", "xrun_every", "unplug_after")  # docs/simulated-devices.md
-_COMMON = ("rate", "play", "rec", "enc", "round", "bufsz", "dither", *_SIMULATED)
+_PLAIN = ("rate", "play", "rec", "enc", "round", "bufsz", "dither")
+_COMMON = (*_PLAIN, *_SIMULATED)
 _KEYS: dict[str, tuple[str, ...]] = {
     "null": _COMMON,
     "file": (*_COMMON, "clock", "stall"),
     "loopback": _COMMON,
     "manual": _COMMON,
+    "alsa": (*_PLAIN, "xrun_every", "unplug_after"),  # its clock is the card's
 }
+_TAKES_NONE = ("null", "loopback", "manual")  # an argument
 _SAFE = "/:.,_-+@~"
 
 
@@ -85,7 +89,7 @@ class DeviceSpec:
 def parse(text: str) -> DeviceSpec:
     """Read a SPEC.  Raises SpecError, which names what is wrong and what would be right."""
     head, question, query = text.partition("?")
-    name, colon, raw = head.partition(":")
+    name, colon, raw = _card(head, text).partition(":")
     _check_driver(name, text)
     argument = _decode(raw, text)
     if colon and not argument:
@@ -99,11 +103,23 @@ def parse(text: str) -> DeviceSpec:
     return spec
 
 
+def _card(head: str, text: str) -> str:
+    """What precedes the keys, sndio's name of a card as driver alsa has it."""
+    if head.partition("/")[0] != "rsnd":
+        return head
+    card = head.removeprefix("rsnd/")
+    if card == "default":
+        return "alsa"
+    if not (_is_number(card) and len(card) <= 3):
+        raise SpecError(f"{text}: there is no such card", hint="write rsnd/0 for the first, or rsnd/default")
+    return f"alsa:hw:{int(card)},0"
+
+
 def _check_driver(name: str, text: str) -> None:
     if name in DRIVERS:
         return
     known = ", ".join(DRIVERS)
-    if name.partition("/")[0] in _LATER:
+    if name in _LATER:
         raise SpecError(f"{text}: driver {name} is not there yet", hint=f"the drivers are {known}")
     near = difflib.get_close_matches(name, DRIVERS, 1)
     guess = f"did you mean {near[0]}? " if near else ""
@@ -141,7 +157,7 @@ def _check_whole(spec: DeviceSpec, text: str) -> None:
     if spec.driver == "file":
         if not spec.argument and spec.rec_path is None:
             raise SpecError(f"{text}: no file is named", hint="write file:PATH, file?rec=PATH or both")
-    elif spec.argument:
+    elif spec.argument and spec.driver in _TAKES_NONE:
         raise SpecError(f"{text}: driver {spec.driver} takes no argument", hint=f"write {spec.driver}")
     if spec.play == 0 and spec.rec == 0:
         raise SpecError(f"{text}: the device neither plays nor records", hint="leave out play=0 or rec=0")

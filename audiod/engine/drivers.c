@@ -16,6 +16,7 @@ static const struct drv_ops *const table[] = {
 	&drv_file,
 	&drv_loopback,
 	&drv_manual,
+	&drv_alsa,
 };
 
 #define NDRIVERS	(sizeof(table) / sizeof(table[0]))

@@ -12,7 +12,7 @@
 #define DRV_ROUND_MAX	(1u << 16)	/* frames: a third of a second at the highest rate, 32 MiB at the widest */
 #define DRV_BUFSZ_MAX	(1u << 18)	/* frames: 128 MiB at the widest */
 
-extern const struct drv_ops drv_null, drv_file, drv_loopback, drv_manual;
+extern const struct drv_ops drv_null, drv_file, drv_loopback, drv_manual, drv_alsa;
 
 /*
  * Checks what is asked of driver `name` and makes bufsz a multiple of round, at

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from audiod_protocol.params import Enc
 
-from audiod import config, options
+from audiod import config, options, spec
 from audiod.config import resolve, sizes
 from audiod.errors import UsageError
 from audiod.policy import Share
@@ -161,8 +161,8 @@ def test_channels_reach_as_far_as_the_subdevices() -> None:
         ("-s twelveletter", "more than 11"),
         ("-s r2", "only letters"),
         ("-s a -s a", "already defined"),
-        ("-f alsa:hw:0", "not there yet"),
-        ("-f rsnd/0", "not there yet"),
+        ("-f oss:/dev/dsp", "not there yet"),
+        ("-f rsnd/first", "rsnd/0"),
         ("-f nul", "did you mean null"),
         ("file.wav", "unexpected argument"),
         ("--demo a b", "unexpected argument"),
@@ -262,3 +262,23 @@ def test_who_shares() -> None:
     assert conf("").share is Share.SESSION
     assert conf("--share group").share is Share.GROUP
     assert conf("").sndio_streams == 1024
+
+
+def test_the_default_is_the_best_that_there_is() -> None:
+    assert [d.text for d in parse("").devices] == ["null"]
+    there = options.parse([], ("null", "file", "alsa"))
+    assert [d.text for d in there.devices] == ["alsa"] and there.defaulted
+    assert [d.text for d in options.parse(["-f", "null"], ("null", "alsa")).devices] == ["null"]
+
+
+def test_cards_count_where_one_can_play_and_the_library_is_there(tmp_path: Path) -> None:
+    without = tuple(driver for driver in spec.DRIVERS if driver != "alsa")
+    library = "libc.so.6"  # stands for one that can be loaded
+    assert config.drivers(tmp_path / "none", library) == without
+    assert config.drivers(tmp_path, library) == without
+    (tmp_path / "controlC0").touch()
+    (tmp_path / "pcmC0D0c").touch()
+    assert config.drivers(tmp_path, library) == without
+    (tmp_path / "pcmC0D3p").touch()
+    assert config.drivers(tmp_path, library) == spec.DRIVERS
+    assert config.drivers(tmp_path, "libnothing.so.0") == without

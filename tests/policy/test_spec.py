@@ -37,6 +37,16 @@ from audiod.spec import BUFSZ_MAX, ROUND_MAX, DeviceSpec, parse
         ("manual?ppm=+300&jitter=2.5", DeviceSpec("manual", ppm=300, jitter=2.5)),
         ("loopback?xrun_every=0.25", DeviceSpec("loopback", xrun_every=0.25)),
         ("file:o.wav?unplug_after=86400", DeviceSpec("file", "o.wav", unplug_after=86400.0)),
+        ("alsa", DeviceSpec("alsa")),
+        ("alsa:default?rec=0", DeviceSpec("alsa", "default", rec=0)),
+        ("alsa:hw:CARD=PCH,DEV=0", DeviceSpec("alsa", "hw:CARD=PCH,DEV=0")),
+        (
+            "alsa:hw:0,0?xrun_every=1&unplug_after=2",
+            DeviceSpec("alsa", "hw:0,0", xrun_every=1, unplug_after=2),
+        ),
+        ("rsnd/0", DeviceSpec("alsa", "hw:0,0")),
+        ("rsnd/12?enc=s32", DeviceSpec("alsa", "hw:12,0", enc=Enc.parse("s32"))),
+        ("rsnd/default?rate=44100", DeviceSpec("alsa", rate=44100)),
     ],
 )
 def test_examples(text: str, spec: DeviceSpec) -> None:
@@ -49,9 +59,15 @@ def test_examples(text: str, spec: DeviceSpec) -> None:
         ("", "the drivers are null"),
         ("nul", "did you mean null?"),
         ("Null", "did you mean null?"),
-        ("alsa:hw:0,0", "not there yet"),
         ("oss:/dev/dsp", "not there yet"),
-        ("rsnd/0", "not there yet"),
+        ("rsnd", "rsnd/0 for the first"),
+        ("rsnd/", "rsnd/default"),
+        ("rsnd/x", "no such card"),
+        ("rsnd/0:1", "no such card"),
+        ("rsnd/0,1?rate=8000", "no such card"),
+        ("alsa:", "nothing follows"),
+        ("alsa:hw:0?ppm=3", "belongs to driver null"),
+        ("alsa:hw:0?clock=free", "belongs to driver file"),
         ("null:x", "takes no argument"),
         ("null:", "nothing follows"),
         ("file", "no file is named"),
@@ -119,7 +135,7 @@ def has_surrogates(text: str) -> bool:
 
 @st.composite
 def specs(draw: st.DrawFn) -> DeviceSpec:
-    driver = draw(st.sampled_from(["null", "loopback", "manual", "file"]))
+    driver = draw(st.sampled_from(["null", "loopback", "manual", "file", "alsa"]))
     play, rec = draw(st.integers(1, 64) | st.none()), draw(st.integers(0, 64) | st.none())
     block = draw(st.none() | st.integers(1, ROUND_MAX))
     common = {
@@ -135,6 +151,9 @@ def specs(draw: st.DrawFn) -> DeviceSpec:
         "xrun_every": draw(st.none() | st.integers(1, 86_400_000).map(lambda n: n / 1000)),
         "unplug_after": draw(st.none() | st.integers(1, 86_400_000).map(lambda n: n / 1000)),
     }
+    if driver == "alsa":
+        del common["ppm"], common["jitter"]
+        return DeviceSpec(driver, draw(paths | st.just("")), **common)
     if driver != "file":
         return DeviceSpec(driver, **common)
     rec_path = draw(st.none() | paths.filter(lambda t: not (t.isascii() and t.isdigit())))

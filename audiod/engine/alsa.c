@@ -1,0 +1,153 @@
+/*
+ * alsa.c: libasound loaded at its first use, what it says about errors, and the
+ * formats that it and we both know.  Control thread, but for alsa_errno.
+ */
+#define _GNU_SOURCE
+#include "alsa.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "drivers.h"
+
+#define LIBRARY		"libasound.so.2"
+#define ERRNO_MAX	4095		/* the library has errors of its own above */
+
+struct alsa_lib alsa;
+
+static int loaded;
+static _Atomic uintptr_t listener;	/* the thread whose messages are kept, 0: none */
+static char said[160];			/* the listener's alone */
+
+static const struct {
+	const char *name;
+	size_t offset;
+} functions[] = {
+#define ALSA_ROW(type, name, args)	{ "snd_" #name, offsetof(struct alsa_lib, name) },
+	ALSA_FUNCTIONS(ALSA_ROW)
+#undef ALSA_ROW
+};
+
+#define NFUNCTIONS	(sizeof(functions) / sizeof(functions[0]))
+
+/*
+ * In place of the library's own, which prints to stderr.  The library calls it
+ * in whatever thread it is used in: a device thread's messages are dropped.
+ */
+static void
+on_error(const char *file, int line, const char *function, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)file;
+	(void)line;
+	(void)function;
+	(void)errnum;
+	if (atomic_load(&listener) != (uintptr_t)pthread_self() || said[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof(said), fmt, ap);
+	va_end(ap);
+	said[strcspn(said, "\n")] = '\0';
+}
+
+void
+alsa_listen(int on)
+{
+	said[0] = '\0';
+	atomic_store(&listener, on ? (uintptr_t)pthread_self() : 0);
+}
+
+const char *
+alsa_said(void)
+{
+	return said;
+}
+
+int
+alsa_load(char *err, size_t errsz)
+{
+	const char *why;
+	void *lib, *f;
+	size_t i;
+
+	if (loaded)
+		return 0;
+	lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	if (lib == NULL) {
+		why = dlerror();
+		return drv_fail(ENOSYS, err, errsz, "alsa: there is no ALSA library on this machine (%s): "
+		    "install it (Debian: libasound2), or use another driver", why ? why : LIBRARY);
+	}
+	for (i = 0; i < NFUNCTIONS; i++) {
+		f = dlsym(lib, functions[i].name);
+		if (f == NULL) {
+			dlclose(lib);
+			return drv_fail(ENOSYS, err, errsz, "alsa: " LIBRARY " is too old: it has no %s",
+			    functions[i].name);
+		}
+		memcpy((char *)&alsa + functions[i].offset, &f, sizeof(f));
+	}
+	alsa.lib_error_set_handler(on_error);
+	loaded = 1;
+	return 0;
+}
+
+int
+alsa_errno(long rc)
+{
+	return rc < -ERRNO_MAX ? -EIO : (int)rc;
+}
+
+/* ---- formats ------------------------------------------------------------------ */
+
+#define INT(bits, bps, sig, le)	{ bits, bps, sig, le, 0, 0 }
+#define FLT(bits, le)		{ bits, bits / 8, 1, le, 0, 1 }
+
+/* those that hold more before those that hold less; little endian first */
+static const struct alsa_format formats[] = {
+	{ 10, INT(32, 4, 1, 1) }, { 32, INT(24, 3, 1, 1) }, { 6, INT(24, 4, 1, 1) }, { 2, INT(16, 2, 1, 1) },
+	{ 11, INT(32, 4, 1, 0) }, { 33, INT(24, 3, 1, 0) }, { 7, INT(24, 4, 1, 0) }, { 3, INT(16, 2, 1, 0) },
+	{ 14, FLT(32, 1) }, { 15, FLT(32, 0) }, { 16, FLT(64, 1) }, { 17, FLT(64, 0) },
+	{ 12, INT(32, 4, 0, 1) }, { 34, INT(24, 3, 0, 1) }, { 8, INT(24, 4, 0, 1) }, { 4, INT(16, 2, 0, 1) },
+	{ 13, INT(32, 4, 0, 0) }, { 35, INT(24, 3, 0, 0) }, { 9, INT(24, 4, 0, 0) }, { 5, INT(16, 2, 0, 0) },
+	{ 25, INT(20, 4, 1, 1) }, { 36, INT(20, 3, 1, 1) }, { 40, INT(18, 3, 1, 1) },
+	{ 26, INT(20, 4, 1, 0) }, { 37, INT(20, 3, 1, 0) }, { 41, INT(18, 3, 1, 0) },
+	{ 27, INT(20, 4, 0, 1) }, { 38, INT(20, 3, 0, 1) }, { 42, INT(18, 3, 0, 1) },
+	{ 28, INT(20, 4, 0, 0) }, { 39, INT(20, 3, 0, 0) }, { 43, INT(18, 3, 0, 0) },
+	{ 1, INT(8, 1, 0, 1) }, { 0, INT(8, 1, 1, 1) },
+};
+
+#define NFORMATS	(sizeof(formats) / sizeof(formats[0]))
+
+/* 0: the same bytes, 1: as many bits in other bytes, 2: more of them, 3: fewer */
+static int
+distance(const struct enc *wanted, const struct enc *e)
+{
+	if (enc_same(wanted, e))
+		return 0;
+	if (e->bits == wanted->bits && e->flt == wanted->flt)
+		return 1;
+	return e->bits >= wanted->bits && e->flt >= wanted->flt ? 2 : 3;
+}
+
+const struct alsa_format *
+alsa_format(const struct enc *wanted, unsigned nth)
+{
+	size_t i;
+	int far;
+
+	for (far = 0; far <= 3; far++) {
+		for (i = 0; i < NFORMATS; i++) {
+			if (distance(wanted, &formats[i].enc) == far && nth-- == 0)
+				return &formats[i];
+		}
+	}
+	return NULL;
+}
