@@ -129,6 +129,26 @@ def test_what_the_wire_lacks(cli: Cli, words: list[str], why: str) -> None:
     assert why in done.stderr.decode()
 
 
+def test_a_host_in_the_name_wins_over_the_socket(cli: Cli) -> None:
+    samples(cli.place, "a.wav")
+    assert cli("--socket", "/nowhere", "play", "-q", "a.wav", "--device", cli.device).returncode == 0
+    assert bytes(cli.server.peers[0].written) == PCM
+
+
+def test_the_wire_is_loaded_only_where_it_is_spoken(cli: Cli) -> None:
+    code = (
+        "import sys, audiod_client\n"
+        "loaded = lambda: sorted(name for name in sys.modules if 'sndio' in name)\n"
+        "print(loaded())\n"
+        f"audiod_client.open({cli.device!r}).close()\n"
+        "print(len(loaded()) > 3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=cli.env, check=True
+    )
+    assert done.stdout == "[]\nTrue\n"
+
+
 def test_ctrl_c_ends_playing_though_the_device_stands_still(cli: Cli) -> None:
     programs: list[subprocess.Popen[bytes]] = []
 
