@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab import virtcards
 
 from audiod.engine import _lib
 
@@ -27,11 +28,11 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lib
 
 
-def watch(guard: Path, plant: str = "") -> dict[str, dict[str, int]]:
-    """What each thread of a busy engine did while it was watched."""
-    env = os.environ | {"LD_PRELOAD": str(guard), "GUARD_PLANT": plant}
-    program = TESTS / "lab" / "guarded.py"
-    run = subprocess.run([sys.executable, program], env=env, capture_output=True, text=True, timeout=60)
+def watch(guard: Path, plant: str = "", *devices: str, **more: str) -> dict[str, dict[str, int]]:
+    """What each thread of a busy engine did while it was watched; `more` goes into its environment."""
+    env = os.environ | {"LD_PRELOAD": str(guard), "GUARD_PLANT": plant} | more
+    command = [sys.executable, TESTS / "lab" / "guarded.py", *devices]
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["restarts"] > 0, "streams stopped and started meanwhile"
@@ -47,6 +48,18 @@ def breaches(threads: dict[str, dict[str, int]]) -> set[tuple[str, str]]:
 
 def test_no_thread_of_the_engine_allocates_locks_or_waits(guard: Path) -> None:
     assert breaches(watch(guard)) == set()
+
+
+def test_nor_does_it_on_a_sound_card(guard: Path, tmp_path: Path) -> None:
+    """On a plug-in, of which libasound locks each call unless told not to; on hw: it never does."""
+    if lacking := virtcards.missing():
+        pytest.skip(f"{lacking}: tests/check installs it where it is root and has apt")
+    with virtcards.virtcards(tmp_path, channels="[ 4 ]") as cards:
+        devices = "alsa:hw:0", "null"
+        unlocked = watch(guard, "", *devices, LIBASOUND_THREAD_SAFE="0", **cards.env)
+        assert breaches(unlocked) == set()
+        locked = watch(guard, "", *devices, LIBASOUND_THREAD_SAFE="1", **cards.env)
+        assert breaches(locked) == {("0", "lock")}, "the check sees what happens within libasound"
 
 
 @pytest.mark.parametrize(("plant", "what"), [("malloc", "alloc"), ("free", "free"), ("lock", "lock")])

@@ -1,7 +1,7 @@
 """A busy engine in this process, its threads watched by guard.c; prints what they did, as JSON.
 
-Two real clocks (loopback, null) with streams over connections: resampled, 24
-bits, mono, floats, duplex, a monitor, volumes that never stop moving, one that
+Two real clocks (loopback and null, or those that the arguments name) with
+streams over connections: resampled, 24 bits, mono, floats, duplex, a monitor, volumes that never stop moving, one that
 stops and starts.  Run by test_never.py with guard.so in LD_PRELOAD.
 One thread is both control and the clients.
 """
@@ -12,6 +12,7 @@ import ctypes
 import json
 import select
 import socket
+import sys
 from dataclasses import dataclass, field
 
 import msgpack
@@ -72,7 +73,10 @@ def main() -> None:
     guard.guard_count.restype = ctypes.c_long
     engine = Engine()
     par = DevicePar(S16, 48000, 96, 384, 4, 4)
-    devices = [engine.device_open(i, DeviceConf(name, par)) for i, name in enumerate(("loopback", "null"))]
+    devices = []
+    for i, name in enumerate(sys.argv[1:] or ("loopback", "null")):
+        driver, _, arg = name.partition(":")
+        devices.append(engine.device_open(i, DeviceConf(driver, par, arg=arg)))
     base = StreamPar(S16, PLAY, 48000, 2, 2, 1920)
     wanted = [
         base,
