@@ -1,8 +1,9 @@
 """A busy engine in this process, its threads watched by guard.c; prints what they did, as JSON.
 
 Two real clocks (loopback and null, or those that the arguments name) with
-streams over connections: resampled, 24 bits, mono, floats, duplex, a monitor, volumes that never stop moving, one that
-stops and starts.  Run by test_never.py with guard.so in LD_PRELOAD.
+streams over connections: resampled, 24 bits, mono, floats, duplex, a monitor,
+volumes that never stop moving, one that stops and starts.  Run by test_never.py
+with guard.so in LD_PRELOAD.
 One thread is both control and the clients.
 """
 
