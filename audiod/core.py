@@ -115,6 +115,7 @@ class Stream:
     program: Program
     type: str | None = None
     link: str | None = None
+    wire: str = "native"
     xruns: int = 0
     measure: Callable[[], Measured | None] = lambda: None
     apply: Callable[[bool, bool], None] = lambda level, own: None
@@ -137,6 +138,7 @@ class Core:
     subdevices: dict[str, SubDevice] = field(default_factory=dict)
     streams: dict[int, Stream] = field(default_factory=dict)
     xruns: Counter[Culprit] = field(default_factory=Counter)
+    carried: Counter[str] = field(default_factory=Counter)  # open streams by their wire
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
     _links: dict[tuple[int | None, str], LinkGroup] = field(default_factory=dict)
     _last_id: int = 0
@@ -195,12 +197,14 @@ class Core:
 
     def add(self, stream: Stream) -> None:
         self.streams[stream.id] = stream
+        self.carried[stream.wire] += 1
         self.publish("streams", "new", lambda: self.stream_row(stream))
         self.controls.opened(stream)
         self.device_changed(self.devices[stream.sub.device])
 
     def remove(self, stream: Stream) -> None:
         del self.streams[stream.id]
+        self.carried[stream.wire] -= 1
         self.publish("streams", "gone", lambda: self.stream_row(stream))
         self.controls.closed(stream)
         self.device_changed(self.devices[stream.sub.device])
@@ -278,6 +282,7 @@ class Core:
             "latency": now.latency,
             "xruns": stream.xruns,
             "stream": stream.number,
+            "wire": stream.wire,
             "conversion": self.conversion(stream),
         }
         if stream.type is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audiod_protocol.errors import Breach, Code, Fault, FaultError, breach_fault
+from audiod_protocol.errors import Code, Fault, FaultError
 
 from audiod import engine as eng
 from audiod import log, policy, realtime
@@ -28,6 +28,7 @@ from audiod.ownership import Ownership
 from audiod.queries import Queries
 from audiod.session import Session
 from audiod.settings import Settings
+from audiod.sndiosession import SndioSession
 from audiod.stream import ClientStream
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Dispatch:
         )
         self.devices = Devices(engine, self.core, config.devices)
         self.devices.on_failed = self._device_failed
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []
         self.ending = False
@@ -75,6 +76,7 @@ class Dispatch:
         self._rt_prio = rt_prio
         self._limits = limits or realtime.read_limits()
         self._rt_told = False
+        self._sndio_streams = config.sndio_streams
         self._clock = clock
         self._started = clock()
         log.listen(self._logged)
@@ -107,7 +109,22 @@ class Dispatch:
             return
         sock.detach()
         self._log.debug("client.connected", client=ident, **peer.facts)
-        self.sessions[ident] = Session(
+        self.sessions[ident] = self._session(ident, conn, peer, wire)
+
+    def _session(self, ident: int, conn: eng.Conn, peer: Peer, wire: Wire) -> Session | SndioSession:
+        if wire is Wire.SNDIO:
+            return SndioSession(
+                ident,
+                conn,
+                peer,
+                known=self.core,
+                devices=self.devices,
+                runs=self,
+                owners=self.ownership,
+                streams_max=self._sndio_streams,
+                dismissed=self._dismissed,
+            )
+        return Session(
             ident,
             conn,
             peer,
@@ -115,8 +132,11 @@ class Dispatch:
             devices=self.devices,
             runs=self,
             answers=self._queries,
-            dismissed=lambda ident: self.on_dismissed(ident),
+            dismissed=self._dismissed,
         )
+
+    def _dismissed(self, ident: int) -> None:
+        self.on_dismissed(ident)
 
     # ---- ids of started streams ----
 
@@ -191,7 +211,7 @@ class Dispatch:
     def _breach(self, ident: int, why: eng.ProtocolReason, number: int) -> None:
         session = self.sessions.get(ident)
         if session is not None:
-            session.refuse(breach_fault(Breach[why.name], number if number >= 0 else None))
+            session.breach(why.name, number)
 
     def cut(self, ident: int) -> None:
         """Close a connection whose peer has not read its last words, if it still is there."""

@@ -16,6 +16,9 @@ from typing import TypeVar
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc
+from audiod_protocol.sndio.messages import NO_DEVNUM
+
+from audiod.subdevice import SubDevice
 
 T = TypeVar("T")
 
@@ -136,6 +139,25 @@ def resolve(name: str, subdevices: Mapping[str, T]) -> T:
     if found is None:
         known = ", ".join(subdevices)
         raise FaultError(Fault(Code.ENODEV, f"there is no sub-device {name!r}", f"there are: {known}"))
+    return found
+
+
+def addressed(devnum: int, opt: str, subdevices: Mapping[str, SubDevice]) -> SubDevice:
+    """The sub-device that `devnum` and `opt` of sndio's HELLO mean.  Raises FaultError(ENODEV).
+
+    `opt` alone is a name; with a device's number, `default` is that device's own
+    sub-device, and any other name must be of that device.
+    """
+    alone = devnum == NO_DEVNUM
+    found = resolve(str(devnum) if opt == "default" and not alone else opt, subdevices)
+    if not alone and found.device != devnum:
+        raise FaultError(
+            Fault(
+                Code.ENODEV,
+                f"sub-device {opt!r} is not on device {devnum}, but on {found.device}",
+                f"open snd/{opt}, which is the same wherever it is",
+            )
+        )
     return found
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from audiod_protocol import validate
 from audiod_protocol.connection import Connection, Role
-from audiod_protocol.errors import Code, Fault, FaultError, RemoteProtocolError
+from audiod_protocol.errors import Breach, Code, Fault, FaultError, RemoteProtocolError, breach_fault
 from audiod_protocol.events import BadRequest, Notification, Request
 from audiod_protocol.framing import pack_error, pack_notification, pack_response
 from audiod_protocol.limits import NSTREAMS, PROTOCOL_VERSION
@@ -26,6 +26,7 @@ from audiod.core import STREAMS_MAX, Core, Row
 from audiod.devices import Devices
 from audiod.listener import Peer
 from audiod.stream import ClientStream, Runs
+from audiod.voice import NativeVoice
 
 if TYPE_CHECKING:
     from audiod import engine
@@ -100,6 +101,10 @@ class Session:
         """The client broke the protocol: tell it, then close."""
         self._log.warning("client.breach", **self.peer.facts, reason=fault.message)
         self.dismiss(fault)
+
+    def breach(self, why: str, number: int) -> None:
+        """The pump has met a breach of the protocol, in a message of stream `number` if that is not -1."""
+        self.refuse(breach_fault(Breach[why], number if number >= 0 else None))
 
     def dismiss(self, fault: Fault) -> None:
         """Tell the client why, then close the connection after what is queued was sent."""
@@ -214,10 +219,10 @@ class Session:
         self.streams[number] = ClientStream(
             row,
             self.conn,
+            NativeVoice(self.conn, number),
             devices=self._devices,
             known=self._core,
             runs=self._runs,
-            retry=self._request,
             removed=self._removed,
         )
         self._core.add(row)
@@ -238,7 +243,7 @@ class Session:
         if stream is None:
             advance(State.CLOSED, Act(request.method), number)  # raises
             raise AssertionError("a closed stream allows nothing")
-        if stream.must_wait(request):
+        if stream.must_wait(request.method, lambda: self._request(request)):
             return None
         return _STREAM_METHODS[request.method](stream, request, args)
 

@@ -1,9 +1,9 @@
-"""One stream of one client: from `open` to the answer to `close`.
+"""One stream of one client: from `open` to the answer to `close`, on either wire.
 
 Owns its state (audiod_protocol.states), the engine's stream while it is started
-and the requests that wait until the engine has let go of the last one.  The pump
-answers stop and flush of a started stream by itself; we hear of it as
-StreamStopped, then StreamReleased.  Either may come first: they travel on
+and the messages that wait until the engine has let go of the last one; what is
+said to the client is its voice's.  The pump answers stop and flush of a started
+stream by itself; we hear of it as StreamStopped, then StreamReleased.  Either may come first: they travel on
 different rings.  Hence each start has a new id in the engine, and a release is a
 stop too.  Control thread.
 """
@@ -15,9 +15,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from audiod_protocol.errors import Code, Fault, FaultError
-from audiod_protocol.events import Request
-from audiod_protocol.framing import pack_error, pack_notification, pack_response
-from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.negotiation import resolve
 from audiod_protocol.params import Par
 from audiod_protocol.states import Act, State, advance
@@ -28,11 +25,12 @@ from audiod.devices import Devices, gone
 from audiod.engine import EndReason, EngineError, StreamPar
 from audiod.streampar import measured, stream_par
 from audiod.subdevice import SubDevice
+from audiod.voice import Voice
 
 if TYPE_CHECKING:
     from audiod import engine
 
-WAITING_MAX = 64  # requests that wait for one stream's release; a client that waits for answers has one
+WAITING_MAX = 64  # messages that wait for one stream's release; a client that waits for answers has one
 
 
 class Runs(Protocol):
@@ -46,22 +44,23 @@ class Runs(Protocol):
 class ClientStream:
     """A stream; `row` is what other clients see of it.
 
-    `send` queues bytes to the client, `retry` runs a request that had to wait.
+    `removed` hears that it is closed, before the client does.
     """
 
     def __init__(
         self,
         row: core.Stream,
         conn: engine.Conn,
+        voice: Voice,
         *,
         devices: Devices,
         known: Core,
         runs: Runs,
-        retry: Callable[[Request], None],
         removed: Callable[[ClientStream], None],
     ) -> None:
         self.row = row
         self.conn = conn
+        self._voice = voice
         self.state = State.READY
         self.fault: Fault | None = None
         self.closing: int | None = None  # id of the request that `close` answers
@@ -70,7 +69,6 @@ class ClientStream:
         self._devices = devices
         self._core = known
         self._runs = runs
-        self._retry = retry
         self._removed = removed
         self._run: engine.Stream | None = None
         self._plays = False
@@ -79,7 +77,7 @@ class ClientStream:
         self._holds = True
         self._left: int | None = None  # device that it moves away from, held until the engine has done so
         self._gone = False  # its connection is
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
         self._log = log.get(stream=row.id)
         row.measure = self._measure
         row.apply = self._apply
@@ -109,17 +107,15 @@ class ClientStream:
 
     # ---- requests; each raises FaultError when out of place ----
 
-    def must_wait(self, request: Request) -> bool:
-        """Keep a request that needs the engine to have let go; whether it was kept."""
+    def must_wait(self, what: str, act: Callable[[], None]) -> bool:
+        """Keep a message that needs the engine to have let go; whether it was kept, and `act` comes later."""
         if not self.releasing:
             return False
         if len(self._waiting) >= WAITING_MAX:
             raise FaultError(
-                Fault(
-                    Code.EBUSY, f"{request.method}: more than {WAITING_MAX} requests wait", "wait for answers"
-                )
+                Fault(Code.EBUSY, f"{what}: more than {WAITING_MAX} requests wait", "wait for answers")
             )
-        self._waiting.append(request)
+        self._waiting.append(act)
         return True
 
     def setpar(self, asked: Par) -> Par:
@@ -131,6 +127,8 @@ class ClientStream:
 
     def getpar(self) -> Par:
         self._allow(Act.GETPAR)
+        if self._voice.keeps_par:
+            self._fit()
         return self.row.par
 
     def getcap(self) -> None:
@@ -161,10 +159,9 @@ class ClientStream:
 
     def _tell_level(self) -> None:
         if self.started:
-            note = pack_notification("onvol", [self.number, self.row.program.level])
-            self.conn.tell(self.number, note)
+            self._voice.level(self.row.program.level)
 
-    def start(self, request: int) -> None:
+    def start(self, request: int | None) -> None:
         """Start; the pump answers, then lets credit, onmove and data flow."""
         state = advance(self.state, Act.START, self.number)
         handle = self._devices.handle(self.row.sub.device)
@@ -172,7 +169,7 @@ class ClientStream:
         run: engine.Stream | None = None
         try:
             run = handle.stream_new(ident, self._stream_par())
-            self.conn.start(run, self.number, pack_response(request, {"stream": self.number}))
+            self.conn.start(run, self.number, self._voice.accepted(request))
         except EngineError as error:
             self._runs.end(ident)
             if run is not None:
@@ -188,12 +185,11 @@ class ClientStream:
         self._plays = False
         self._forced = False
         self.state = state
-        if self.row.program.level != VOL_MAX:
-            self.conn.send(pack_notification("onvol", [self.number, self.row.program.level]))
+        self._voice.begun(self.row.program.level)
         self._log.info("stream.start", conversion=self._core.conversion(self.row))
         self._core.stream_changed(self.row)
 
-    def stop(self, request: int, *, drain: bool) -> None:
+    def stop(self, request: int | None, *, drain: bool) -> None:
         """A stop or flush that the pump did not answer itself.
 
         Either it was sent before the pump knew the stream as started, or the
@@ -201,8 +197,9 @@ class ClientStream:
         case and is without effect in the second.
         """
         self.state = advance(self.state, Act.STOP if drain else Act.FLUSH, self.number)
-        self._stopping.append(request)
-        self.conn.stop(self.number, drain=drain)
+        if request is not None:
+            self._stopping.append(request)
+        self.conn.stop(self.number, drain=drain, answer=self._voice.stop_answer)
         if not drain and self._run is not None:
             self._run.stop(drain=False)
         self._core.stream_changed(self.row)
@@ -231,7 +228,7 @@ class ClientStream:
         row.sub = sub
         if self._run is None:
             self._devices.drop(old.device)
-            self._fit()
+            self._refit()
         else:
             try:
                 self._run.move(self._devices.handle(sub.device), self._stream_par())
@@ -253,6 +250,11 @@ class ClientStream:
         self._core.stream_changed(row)
         for number in {old.device, sub.device}:
             self._core.device_changed(self._core.devices[number])
+
+    def _refit(self) -> None:
+        """Its device may be another: so may be its parameters, unless its client was promised these."""
+        if not self._voice.keeps_par:
+            self._fit()
 
     def _fit(self) -> None:
         """Parameters as the device that it is on now gives them."""
@@ -277,6 +279,7 @@ class ClientStream:
             self.die(self.shutting)
         elif self.started:
             self.state = State.READY
+            self._voice.rested()
             self._log.info("stream.stop")
         self._answer_stops()
 
@@ -290,7 +293,7 @@ class ClientStream:
         self._run = None
         self.moved()
         if not self._gone and self.state is State.READY and self._holds:
-            self._fit()
+            self._refit()
         if self._gone:
             self._let_go()
         elif self.closing is not None:
@@ -300,7 +303,7 @@ class ClientStream:
                 self._let_go()
             self._core.stream_changed(self.row)
             while self._waiting and not self.releasing and not self._gone:
-                self._retry(self._waiting.popleft())
+                self._waiting.popleft()()
 
     def ended(self, reason: EndReason, request: int | None = None) -> None:
         """The engine ended it: an xrun under policy error, or its device.
@@ -328,10 +331,10 @@ class ClientStream:
         self.fault = fault
         self._log.info("stream.dead", code=str(fault.code), reason=fault.message)
         self._answer_stops(fault)
-        self.conn.send(pack_notification("onstate", [self.number, "closed", fault.to_wire()]))
+        self._voice.died(fault)
         self._core.stream_changed(self.row)
         while self._waiting:
-            self._retry(self._waiting.popleft())
+            self._waiting.popleft()()
         if self._run is None:
             self._let_go()
 
@@ -359,12 +362,8 @@ class ClientStream:
 
     def _answer_stops(self, fault: Fault | None = None) -> None:
         for request in self._stopping:
-            answer = (
-                pack_response(request, {"stream": self.number})
-                if fault is None
-                else pack_error(request, fault)
-            )
-            self.conn.send(answer)
+            voice = self._voice
+            self.conn.send(voice.accepted(request) if fault is None else voice.refused(request, fault))
         self._stopping.clear()
 
     def _finish(self) -> None:
@@ -373,7 +372,7 @@ class ClientStream:
         self._core.remove(self.row)
         self._log.info("stream.close")
         self._removed(self)
-        self.conn.send(pack_response(self.closing, {"stream": self.number}))
+        self.conn.send(self._voice.accepted(self.closing))
 
     def _let_go(self) -> None:
         if not self._holds:
@@ -387,7 +386,8 @@ class ClientStream:
     def _stream_par(self) -> StreamPar:
         number = self.row.sub.device
         members = self._devices.members(number, self._group) if self._group else 0
-        return stream_par(self.row, self._core.devices[number], group=self._group, members=members)
+        told = stream_par(self.row, self._core.devices[number], group=self._group, members=members)
+        return self._voice.fitted(told, self.row.par)
 
     def _measure(self) -> core.Measured | None:
         if self._run is None or self.state in (State.READY, State.DEAD):

@@ -4,7 +4,8 @@ Same methods as audiod.engine's Engine, Device, Stream and Conn.  What the pump
 and the device threads would do is done at once, or when the test says so; what
 they would tell the daemon waits in `events`.  `FakeConn.receive` is the pump's
 side of a socket: it answers stop and flush of a started stream, takes write,
-applies setvol and forwards the rest, as pump.c does.
+applies setvol and forwards the rest, as pump.c does; FakeSndioConn's is the same
+on sndio's wire.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgpack
+from audiod_protocol.sndio import messages as m
 
 from audiod.engine import (
     CloseReason,
@@ -31,6 +33,8 @@ from audiod.engine import (
     EngineError,
     Event,
     Message,
+    ProtocolBreach,
+    ProtocolReason,
     StreamEnded,
     StreamFlag,
     StreamMoved,
@@ -96,7 +100,8 @@ class FakeEngine:
     def conn_new(self, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> FakeConn:
         if self.refuse_conn is not None:
             raise self.refuse_conn
-        self.conns[ident] = conn = FakeConn(self, ident, fd)
+        make = FakeSndioConn if wire is Wire.SNDIO else FakeConn
+        self.conns[ident] = conn = make(self, ident, fd)
         return conn
 
 
@@ -233,13 +238,17 @@ class FakeConn:
     freed: bool = False
     deaf: bool = False  # the peer does not read: what is queued stays queued
 
+    def read(self, data: bytes) -> list[object]:
+        """What the client makes of it."""
+        return [msgpack.unpackb(data)]
+
     # ---- audiod.engine.Conn ----
 
     def send(self, data: bytes) -> None:
         assert not self.freed
         if self.fd < 0:
             return  # what is sent to a closed connection is dropped
-        self.sent.append(msgpack.unpackb(data))
+        self.sent += self.read(data)
         with contextlib.suppress(BrokenPipeError, BlockingIOError):  # `sent` has it all
             os.write(self.fd, data)
 
@@ -249,6 +258,10 @@ class FakeConn:
 
     def start(self, stream: FakeStream, number: int, answer: bytes) -> None:
         assert number not in self.slots, "started twice"
+        if self.fd < 0:
+            stream.state = StreamState.ENDED
+            self.engine.post(StreamReleased(stream.id))
+            return
         stream.conn, stream.number = self, number
         stream.state = StreamState.PRIMING
         stream.device.started.append(stream)
@@ -332,3 +345,72 @@ class FakeConn:
         for number in list(self.slots):
             self.let_go(number)
         self.engine.post(ConnClosed(self.id, reason, errno), *(StreamReleased(run) for run in runs))
+
+
+@dataclass
+class FakeSndioConn(FakeConn):
+    """The same of sndio's wire: one stream, number 0; `sent` are messages."""
+
+    sent: list[object] = field(default_factory=list)
+    credit: int = 0  # frames
+
+    def read(self, data: bytes) -> list[object]:
+        assert len(data) % m.MSG_SIZE == 0
+        return [m.decode_server(data[at : at + m.MSG_SIZE]) for at in range(0, len(data), m.MSG_SIZE)]
+
+    def start(self, stream: FakeStream, number: int, answer: bytes) -> None:
+        assert number == 0 and answer == b"", "START has no answer"
+        super().start(stream, number, answer)
+        if self.slots and StreamFlag.PLAY in stream.par.flags:
+            self.credit = stream.par.appbufsz
+            self.send(m.encode(m.Flowctl(self.credit)))
+
+    def stop(self, number: int, *, drain: bool, answer: bytes = b"") -> None:
+        self.credit = 0
+        super().stop(number, drain=drain, answer=answer)
+
+    def receive(self, data: bytes) -> None:
+        """A message of the client, without the samples of DATA."""
+        cmd, number, slot = int.from_bytes(data[:4], "big"), int.from_bytes(data[8:12], "big"), None
+        if 0 in self.slots and not self.slots[0].draining:
+            slot = self.slots[0]
+        if cmd == m.Cmd.BYE:
+            self.vanish(CloseReason.BYE)
+        elif cmd == m.Cmd.DATA:
+            why = self._breach(slot, number)
+            if why is None:
+                self.credit -= number // _frame(slot.stream.par)
+            else:
+                self.engine.post(ProtocolBreach(self.id, why, 0))
+                for running in list(self.slots):
+                    self.engine.post(StreamReleased(self.slots[running].stream.id))
+                    self.let_go(running)
+        elif cmd == m.Cmd.STOP and slot is not None:
+            self.stop(0, drain=data[8] != 0, answer=m.encode(m.Stop()))
+        else:
+            if cmd == m.Cmd.SETVOL and slot is not None and number <= 127:
+                slot.stream.setvol(number)
+            self.engine.post(Message(self.id, data))
+
+    def _breach(self, slot: Slot | None, size: int) -> ProtocolReason | None:
+        if slot is None:
+            return ProtocolReason.STREAM
+        par = slot.stream.par
+        if StreamFlag.PLAY not in par.flags:
+            return ProtocolReason.MODE
+        if size == 0:
+            return ProtocolReason.SIZE
+        if size % _frame(par):
+            return ProtocolReason.FRAME
+        if size // _frame(par) > par.round:
+            return ProtocolReason.BLOCK
+        return ProtocolReason.CREDIT if size // _frame(par) > self.credit else None
+
+    def end(self, number: int, reason: EndReason) -> None:
+        """The engine ends the stream, and the connection with it."""
+        super().end(number, reason)
+        self.vanish(CloseReason.SELF)
+
+
+def _frame(par: StreamPar) -> int:
+    return par.enc.bps * par.pchan

@@ -11,10 +11,12 @@ import socket
 from typing import Any
 
 import msgpack
-from fakes import FakeConn, FakeDevice, FakeEngine
+from audiod_protocol.sndio import messages as m
+from fakes import FakeConn, FakeDevice, FakeEngine, FakeSndioConn
 
-from audiod import config, options, realtime
+from audiod import config, options, policy, realtime
 from audiod.dispatch import Dispatch
+from audiod.engine import Wire
 from audiod.listener import Peer
 
 LIMITS = realtime.Limits(rtprio=0, privileged=False, rt_runtime=None)
@@ -38,19 +40,34 @@ class House:
         self.engine = FakeEngine()
         self.now = 100.0
         conf = config.load(options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)
-        self.dispatch = Dispatch(self.engine, conf, limits=LIMITS, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.dispatch = Dispatch(
+            self.engine,  # type: ignore[arg-type]
+            conf,
+            rules=policy.Rules(server_uid=1000),
+            limits=LIMITS,
+            clock=lambda: self.now,
+        )
         self._others: list[socket.socket] = []
 
     def connect(self, peer: Peer = ME, *, hello: bool = True, name: str = "test") -> Client:
-        ours, theirs = socket.socketpair()
-        self._others.append(theirs)
-        before = set(self.engine.conns)
-        self.dispatch.accept(ours, peer)
-        (ident,) = set(self.engine.conns) - before
-        client = Client(self, self.engine.conns[ident])
+        client = Client(self, self._accepted(peer, Wire.NATIVE))
         if hello:
             client.call("hello", version=1, client=name)
         return client
+
+    def sndio(self, peer: Peer = ME) -> SndioClient:
+        """A client on sndio's wire, which has not said anything."""
+        conn = self._accepted(peer, Wire.SNDIO)
+        assert isinstance(conn, FakeSndioConn)
+        return SndioClient(self, conn)
+
+    def _accepted(self, peer: Peer, wire: Wire) -> FakeConn:
+        ours, theirs = socket.socketpair()
+        self._others.append(theirs)
+        before = set(self.engine.conns)
+        self.dispatch.accept(ours, peer, wire)
+        (ident,) = set(self.engine.conns) - before
+        return self.engine.conns[ident]
 
     def settle(self) -> None:
         """The daemon takes every event that waits, and those that follow."""
@@ -126,3 +143,47 @@ class Client:
         """The program dies."""
         self.conn.vanish()
         self.house.settle()
+
+
+class SndioClient:
+    """One connection of sndio's wire, seen from the client."""
+
+    def __init__(self, house: House, conn: FakeSndioConn) -> None:
+        self.house = house
+        self.conn = conn
+
+    def send(self, *messages: m.Message | bytes) -> None:
+        """The pump has them; the daemon has not looked yet."""
+        for message in messages:
+            if self.conn.fd >= 0:  # else nobody reads it
+                self.conn.receive(message if isinstance(message, bytes) else m.encode(message))
+
+    def say(self, *messages: m.Message | bytes) -> list[object]:
+        """The daemon takes them; returns what came of it."""
+        before = len(self.conn.sent)
+        self.send(*messages)
+        self.house.settle()
+        return self.conn.sent[before:]
+
+    def open(
+        self,
+        mode: int = 1,
+        opt: str = "default",
+        *,
+        cookie: bytes = bytes(16),
+        devnum: int = m.NO_DEVNUM,
+        who: str = "test",
+        pid: int = 77,
+    ) -> list[object]:
+        """AUTH and HELLO in one go."""
+        return self.say(m.Auth(cookie), m.Hello(mode, devnum, pid, opt, who))
+
+    def par(self) -> m.WirePar:
+        """Ask for the parameters."""
+        (reply,) = self.say(m.Getpar())
+        assert isinstance(reply, m.ParReply)
+        return reply.par
+
+    @property
+    def closed(self) -> bool:
+        return self.conn.freed

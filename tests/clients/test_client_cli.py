@@ -55,6 +55,8 @@ def test_streams(cli: Cli) -> None:
     assert cli.json("streams", "--json") == {"version": 1, "streams": cli.server.rows}
     cli.server.rows = [{**MPV, "muted": True}]
     assert " muted " in cli.text("streams")
+    cli.server.rows = [{**MPV, "wire": "sndio", "uid": None, "type": None}]
+    assert cli.text("streams").splitlines()[-1].endswith(", through sndio")
 
 
 def test_long_lists_are_asked_for_in_pages(cli: Cli) -> None:

@@ -64,4 +64,6 @@ def _what(row: Mapping[str, Any]) -> str:
     format = f"{text(row, 'mode')} {rate} {text(row, 'encoding')} {nchan}"
     parts = [f"{format}: {arrow(text(row, 'conversion', 'conversion not known'))}"]
     parts += [f"{key} {text(row, key)}" for key in ("type", "link") if row.get(key)]
+    if row.get("wire") == "sndio":
+        parts.append("through sndio")
     return ", ".join(parts)

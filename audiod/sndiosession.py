@@ -1,0 +1,240 @@
+"""One client of sndio's wire: its messages in, answers out, its one stream in between.
+
+Owns where the connection stands (audiod_protocol.sndio.server) and its stream,
+which is there from HELLO on.  Samples, STOP of a started stream and BYE never come
+here: the pump deals with them.  This wire has no words for a refusal: whatever is
+refused is logged once, with the reason, and closes the connection.  Control thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from audiod_protocol.errors import Code, Fault, FaultError, RemoteProtocolError
+from audiod_protocol.negotiation import initial
+from audiod_protocol.params import Mode
+from audiod_protocol.sndio.messages import (
+    Ack,
+    Auth,
+    ClientMessage,
+    Getpar,
+    Hello,
+    ParReply,
+    Setpar,
+    Setvol,
+    Start,
+    Stop,
+    WireMode,
+)
+from audiod_protocol.sndio.parameters import asked, told
+from audiod_protocol.sndio.server import Breach, Kind, Server, breach_fault
+
+from audiod import core, log, policy
+from audiod.core import STREAMS_MAX, Core
+from audiod.devices import Devices
+from audiod.listener import Peer
+from audiod.stream import ClientStream, Runs
+from audiod.voice import SndioVoice
+
+if TYPE_CHECKING:
+    from audiod import engine
+
+WIRE = "sndio"  # in rows of streams
+NUMBER = 0  # of a connection's only stream
+PID_MAX = 2**22  # Linux: no process has a higher number
+
+
+class Owners(Protocol):
+    """Whose the session of sndio's wire is (audiod.ownership)."""
+
+    def enter(self, ident: int, peer: Peer, cookie: bytes) -> Fault | None: ...
+
+    def leave(self, ident: int) -> None: ...
+
+
+class SndioSession:
+    """A connection; `streams_max` bounds the streams of this wire.
+
+    `dismissed` hears that it is being closed, and waits for the peer to read what is left.
+    """
+
+    def __init__(
+        self,
+        ident: int,
+        conn: engine.Conn,
+        peer: Peer,
+        *,
+        known: Core,
+        devices: Devices,
+        runs: Runs,
+        owners: Owners,
+        streams_max: int,
+        dismissed: Callable[[int], None],
+    ) -> None:
+        self.id = ident
+        self.conn = conn
+        self.peer = peer
+        self.streams: dict[int, ClientStream] = {}  # one at most
+        self.closing = False
+        self.ending: Fault | None = None  # the server ends: nothing new begins
+        self._wire = Server()
+        self._voice = SndioVoice(conn, self._wire, self.dismiss)
+        self._core = known
+        self._devices = devices
+        self._runs = runs
+        self._owners = owners
+        self._streams_max = streams_max
+        self._dismissed = dismissed
+        self._log = log.get(client=ident)
+
+    # ---- events of the engine ----
+
+    def message(self, data: bytes) -> None:
+        """One whole message of the client; behind a stop it waits until the engine has let go."""
+        if self.closing:
+            return
+        try:
+            for stream in self.streams.values():
+                if stream.must_wait("a message behind STOP", lambda: self.message(data)):
+                    return
+            self._act(self._wire.decode(data))
+        except RemoteProtocolError as error:
+            self.refuse(error.fault)
+        except FaultError as error:
+            self._turn_away(error.fault)
+
+    def refuse(self, fault: Fault) -> None:
+        """The client broke the protocol: close."""
+        self._end("client.breach", fault)
+
+    def breach(self, why: str, number: int) -> None:
+        """The pump has met DATA that may not be there."""
+        self.refuse(breach_fault(Breach[why]))
+
+    def dismiss(self, fault: Fault) -> None:
+        """Close the connection after what is queued was sent; `fault` is nobody's to read."""
+        if self.closing:
+            return
+        self.closing = True
+        self.conn.close(flush=True)
+        self._dismissed(self.id)
+
+    def lost(self) -> None:
+        """The connection is closed: the pump releases its stream if it is started."""
+        self.closing = True
+        for stream in self.streams.values():
+            stream.lose()
+        self.streams.clear()
+        self._owners.leave(self.id)
+        self.conn.free()
+
+    # ---- messages ----
+
+    def _act(self, event: ClientMessage) -> None:
+        match event:
+            case Auth(cookie):
+                fault = self._owners.enter(self.id, self.peer, cookie)
+                if fault is not None:
+                    raise FaultError(fault)
+            case Hello():
+                self._hello(event)
+            case Setpar(par):
+                try:
+                    self._stream.setpar(asked(par))
+                except FaultError as error:
+                    raise RemoteProtocolError(f"SETPAR: {error.fault.message}", error.fault.hint) from None
+            case Getpar():
+                stream = self._stream
+                self.conn.send(self._wire.send(ParReply(told(stream.getpar(), stream.row.mode))))
+            case Start(xrunnotify):
+                if self.ending is not None:
+                    raise FaultError(self.ending)
+                self._voice.tells_xruns = xrunnotify
+                self._stream.start(None)
+            case Stop(drain):
+                self._stream.stop(None, drain=drain is not False)
+            case Setvol(vol):
+                self._voice.heard = vol
+                self._stream.setvol(vol)
+            case _:
+                raise AssertionError(f"{event} is the pump's, or refused")
+
+    def _hello(self, hello: Hello) -> None:
+        """Open what it asks for, by its kind."""
+        if self.ending is not None:
+            raise FaultError(self.ending)
+        kind = self._wire.kind
+        if kind is not Kind.AUDIO:
+            raise FaultError(
+                Fault(
+                    Code.ENOTSUP,
+                    f"connections for {kind} are not served yet",
+                    "audioctl shows and sets what sndioctl does",
+                )
+            )
+        self._open(hello)
+        self.conn.send(self._wire.send(Ack()))
+
+    def _open(self, hello: Hello) -> None:
+        sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
+        if self._core.carried[WIRE] >= self._streams_max or len(self._core.streams) >= STREAMS_MAX:
+            raise FaultError(
+                Fault(
+                    Code.EMFILE,
+                    f"there are {self._core.carried[WIRE]} streams on sndio's wire, "
+                    f"{len(self._core.streams)} in all",
+                    "close some of them, or allow more by [sndio] streams",
+                )
+            )
+        mode = Mode(hello.mode & (WireMode.PLAY | WireMode.REC))
+        self._devices.hold(sub.device)
+        name = hello.who or policy.program("")
+        row = core.Stream(
+            id=self._core.next_id(),
+            number=NUMBER,
+            sub=sub,
+            mode=mode,
+            par=initial(self._devices.clock(sub.device), mode, sub.play_channels, sub.recorded(mode)),
+            name=name,
+            pid=self.peer.pid or (hello.id if hello.id <= PID_MAX else 0),
+            uid=self.peer.uid,
+            program=self._core.controls.programs.get(sub.name, policy.program(name)),
+            wire=WIRE,
+        )
+        self.streams[NUMBER] = ClientStream(
+            row,
+            self.conn,
+            self._voice,
+            devices=self._devices,
+            known=self._core,
+            runs=self._runs,
+            removed=lambda stream: None,  # it goes with the connection
+        )
+        self._core.add(row)
+        self._log.info(
+            "stream.open",
+            stream=row.id,
+            name=name,
+            pid=row.pid,
+            uid=row.uid,
+            subdevice=sub.name,
+            mode=str(mode),
+            wire=WIRE,
+        )
+
+    @property
+    def _stream(self) -> ClientStream:
+        return self.streams[NUMBER]
+
+    # ---- the end ----
+
+    def _turn_away(self, fault: Fault) -> None:
+        """What it asks for is not to be had: close."""
+        self._end("client.refused", fault)
+
+    def _end(self, event: str, fault: Fault) -> None:
+        hello = self._wire.hello
+        name = None if hello is None else hello.who
+        self._log.warning(event, **self.peer.facts, name=name, reason=fault.message, hint=fault.hint)
+        self.dismiss(fault)
