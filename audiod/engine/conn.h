@@ -31,6 +31,7 @@ struct slot {				/* one stream number of the client */
 	int begun;			/* has been seen to play */
 	int64_t request;		/* id of the stop that the answer is for, -1 none */
 	uint32_t wblock, rblock;	/* sndio: frames since the last end of a block, written and read */
+	int taking;			/* sndio: the DATA under way is this stream's, not one that came before it */
 	uint32_t answer_len;
 	uint8_t answer[ANSWER_MAX];	/* sent when it has stopped */
 };
@@ -144,6 +145,7 @@ void	slot_stop(struct pump *, struct conn *, uint32_t number, int drain, enum sl
 void	slot_end(struct pump *, struct conn *, uint32_t number);	/* by the server */
 void	slot_drop(struct pump *, struct conn *, uint32_t number, enum slot_state left);	/* let go of the stream */
 void	slot_follow(struct pump *, struct stream *);	/* it has another device */
+void	slot_arrived(struct pump *, struct stream *, const void *, uint32_t nframes);	/* samples of the client */
 void	slot_emit(struct pump *, struct stream *);	/* position, credit, data, end */
 
 #endif

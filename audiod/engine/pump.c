@@ -210,6 +210,7 @@ cmd_start(struct pump *p, struct cmd *c)
 	conn_queue(p, c->conn, c->data, c->len);
 	if (c->conn->dead || c->conn->broken || c->conn->slots[c->number].stream) {
 		stream_stop(s, 0);
+		s->conn = NULL;
 		if (atomic_fetch_sub(&s->refs, 1) == 1)
 			pump_post(p, EV_RELEASED, s->id, 0, 0);
 		return;

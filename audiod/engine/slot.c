@@ -23,6 +23,19 @@ credit_due(struct pump *p, struct stream *s)
 	conn_out(p, c, o);
 }
 
+/* samples of the client, within its credit */
+void
+slot_arrived(struct pump *p, struct stream *s, const void *data, uint32_t n)
+{
+	int64_t skipped = atomic_load_explicit(&s->skipped, memory_order_relaxed);
+
+	stream_arrived(s, data, n, p->now);
+	stream_poke(s);
+	/* what SYNC discards is given back at once: a client whose buffer is small would never catch up */
+	if (atomic_load_explicit(&s->skipped, memory_order_relaxed) != skipped && s->conn->out_len <= OUT_SOFT)
+		credit_due(p, s);
+}
+
 static void
 position_tell(struct pump *p, struct stream *s, int64_t pos, int64_t ns)
 {
@@ -174,7 +187,7 @@ slot_emit(struct pump *p, struct stream *s)
 			conn_die(p, c, CLOSE_SELF, 0);
 		return;
 	}
-	if (sl->state == SLOT_RUN && s->play && s->play->cap - fring_room(s->play) < s->chain.ahead)
+	if (sl->state == SLOT_RUN && s->play && s->play->cap - fring_room(s->play) < s->ahead)
 		conn_late(c, 1);
 	if (c->out_len > OUT_SOFT) {
 		c->starved = 1;
@@ -243,13 +256,14 @@ slot_follow(struct pump *p, struct stream *s)
 {
 	struct conn *c = s->conn;
 
-	if (c == NULL || c->dead || c->slots[s->number].stream != s)
+	if (c == NULL)
 		return;
 	if (c->slots[s->number].begun) {
 		c->slots[s->number].begun = 0;
 		c->nbegun--;
 	}
 	s->swept = s->chain.swept;
+	s->ahead = s->chain.ahead;
 	sweep_unlink(c);
 	pdev_unlink(s);
 	pdev_link(pdev_find(p, s->dev), s);
@@ -322,6 +336,7 @@ slot_drop(struct pump *p, struct conn *c, uint32_t number, enum slot_state left)
 	slot_quiet(c, sl);
 	sl->stream = NULL;
 	sl->state = left;
+	s->conn = NULL;			/* it may be freed before the stream is */
 	pdev_unlink(s);
 	pump_dirty(p, c);
 	if (atomic_fetch_sub(&s->refs, 1) == 1)

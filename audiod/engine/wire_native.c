@@ -44,8 +44,7 @@ take_write(struct pump *p, struct conn *c, struct rd r)	/* at its parameters */
 	else {
 		n = len / s->play->frame;
 		s->received += n;
-		stream_arrived(s, data, n, p->now);
-		stream_poke(s);
+		slot_arrived(p, s, data, n);
 	}
 }
 

@@ -103,6 +103,7 @@ take_data(struct pump *p, struct conn *c, uint32_t size)
 		sl->wblock += n;
 		if (sl->wblock == sl->stream->par.round)
 			sl->wblock = 0;
+		sl->taking = 1;
 	}
 	c->todo = size;
 	return MSG_SIZE;
@@ -116,12 +117,11 @@ take_samples(struct pump *p, struct conn *c, const uint8_t *data, size_t len)
 	struct stream *s = sl->stream;
 	uint32_t n = len < c->todo ? (uint32_t)len : c->todo;
 
-	if (sl->state == SLOT_RUN && s->play) {
+	if (sl->state == SLOT_RUN && sl->taking) {
 		n -= n % s->play->frame;
 		if (n == 0)
 			return TAKE_MORE;
-		stream_arrived(s, data, n / s->play->frame, p->now);
-		stream_poke(s);
+		slot_arrived(p, s, data, n / s->play->frame);
 	}
 	c->todo -= n;
 	return (long)n;

@@ -3,11 +3,10 @@
  * it over socket pairs, for the C tests of the engine as a whole.
  *
  * The test's main thread is both the control thread and all the clients, in
- * one poll loop: `turn` deals with what there is.  What holds for
- * every client at any time is checked where its messages are read: nothing of
- * a stream follows the answer to its stop, onmove begins at 0 and adds up,
- * recorded data never runs ahead of it, credit never exceeds the buffer.
- * `world_close` checks that everything came back once and nothing is left.
+ * one poll loop: `turn` deals with what there is.  What holds for every client
+ * at any time is checked where its messages are read (peer_native.h,
+ * peer_sndio.h), what holds for events in `event`.  `world_close` checks that
+ * everything came back once and nothing is left.
  */
 #ifndef LIVE_H
 #define LIVE_H
@@ -24,20 +23,15 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "api.h"
 #include "check.h"
 #include "fds.h"
-#include "msg.h"
+#include "peer_native.h"
+#include "peer_sndio.h"
 
-#define NSEATS		8		/* streams of one client */
 #define NCLIENTS	64		/* clients at once */
 #define NSTREAMS	(1 << 19)	/* streams of a whole test */
 #define NCONNS		(1 << 18)
 #define PATIENCE	20000		/* turns in which nothing comes until a test has failed */
-
-#define STOP_ID		2		/* id of a request: 16 * number + one of these */
-#define FLUSH_ID	3
-#define CLOSE_ID	4
 
 /* ---- what the engine has mapped ---------------------------------------------------- */
 
@@ -67,43 +61,13 @@ __wrap_munmap(void *p, size_t n)
 
 /* ---- types ---------------------------------------------------------------------------- */
 
-struct seat {				/* a stream as its client sees it */
-	uint32_t id;			/* stream id, 0: none */
-	uint32_t pframe, rframe;	/* bytes */
-	uint32_t seed;			/* of the samples it plays */
-	int64_t total;			/* frames to play, then `last` */
-	char last;			/* 's' stop, 'f' flush, 'c' close, 0 nothing more */
-	int hold;			/* it does not write */
-	int started;			/* the answer to start has come */
-	int asked;			/* its last request has been sent */
-	int answered;			/* ... and answered */
-	int gone;			/* onstate: the server has ended it */
-	int64_t granted, written;	/* frames */
-	int64_t pos, nmoves, nxruns;
-	uint8_t *heard;			/* recorded bytes */
-	size_t nheard;
-};
-
-struct client {
-	int fd;				/* -1: closed by us */
-	uint32_t id;			/* connection */
-	conn *c;			/* NULL: closed and freed */
-	int deaf;			/* does not read */
-	int raw;			/* what it is told is looked at for its form and its credit only */
-	size_t chunk;			/* bytes it sends at a time; 0: all */
-	int eof;			/* the server has closed */
-	int nothers;			/* messages of control that came */
-	uint8_t *in, *out;
-	size_t nin, nout, in_size, out_size;
-	struct seat seats[NSEATS];
-};
-
 struct live_stream {			/* a stream as control sees it */
 	stream *s;
 	struct seat *seat;
 	int nstopped, nended, nreleased;
 	int drained, reason;
 	int64_t request;
+	long when;			/* EV_ERROR or EV_STOPPED: which event it was */
 };
 
 struct live_conn {
@@ -111,6 +75,7 @@ struct live_conn {
 	int reason, why;
 	long nmessages;
 	long nextseq;			/* of numbered messages */
+	long when;			/* EV_CONN_CLOSED: which event it was */
 };
 
 struct world {
@@ -123,13 +88,13 @@ struct world {
 	struct client *clients[NCLIENTS];
 	int ndevices;
 	int failed;			/* EV_DEV_FAILED: errno of the last */
-	int64_t synced;
+	int64_t synced, cookie;		/* of engine_sync: the last that came, the last asked for */
+	long nevents;
 	int fds;			/* open before */
 	uint32_t most;			/* frames a write carries at most; 0: as many as it may */
 	void (*message)(struct world *, struct client *, const uint8_t *, uint32_t);
+	device *device;			/* for message */
 };
-
-static const char *running = "";	/* the test */
 
 #define RUN(test) do {		\
 	running = #test;	\
@@ -147,263 +112,21 @@ too_long(int sig)
 	abort();
 }
 
-/* ---- samples: s16 that say which stream and frame they are ------------------------------- */
-
-static int16_t
-sample(uint32_t seed, int64_t frame, uint32_t ch)	/* never 0 */
-{
-	uint32_t h = seed * 2654435761u ^ (uint32_t)frame * 2246822519u ^ ch * 3266489917u;
-
-	h ^= h >> 15;
-	h *= 2654435761u;
-	h ^= h >> 13;
-	return (int16_t)((h & 0x3fff) + 1);
-}
-
-static void
-samples(uint8_t *dst, uint32_t seed, int64_t frame, uint32_t n, uint32_t nch)
-{
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t ch = 0; ch < nch; ch++) {
-			uint16_t v = (uint16_t)sample(seed, frame + i, ch);
-
-			*dst++ = (uint8_t)v;
-			*dst++ = (uint8_t)(v >> 8);
-		}
-}
-
-/* ---- clients ---------------------------------------------------------------------------------- */
-
-static uint8_t *
-room(uint8_t **buf, size_t *size, size_t used, size_t n)
-{
-	if (used + n > *size) {
-		*size = (used + n) * 2;
-		*buf = realloc(*buf, *size);
-		CHECK(*buf != NULL);
-	}
-	return *buf + used;
-}
-
-static void
-say(struct client *c, const void *p, size_t n)	/* queue bytes to the server */
-{
-	if (n > 0)
-		memcpy(room(&c->out, &c->out_size, c->nout, n), p, n);
-	c->nout += n;
-}
-
-static void
-ask(struct client *c, const char *method, uint32_t number, uint32_t id)
-{
-	uint8_t b[64], *o = wr_array(b, 4);
-
-	o = wr_str(wr_int(wr_int(o, 0), 16 * number + id), method);
-	o = wr_map(wr_array(o, 1), 1);
-	o = wr_int(wr_str(o, "stream"), number);
-	say(c, b, (size_t)(o - b));
-}
-
-static void
-write_frames(struct client *c, uint32_t number, uint32_t n)
-{
-	struct seat *t = &c->seats[number];
-	uint32_t len = n * t->pframe;
-	uint8_t *o = room(&c->out, &c->out_size, c->nout, len + 32), *b = o;
-
-	o = wr_str(wr_int(wr_array(o, 3), 2), "write");
-	o = wr_bin(wr_int(wr_array(o, 2), number), len);
-	samples(o, t->seed, t->written, n, t->pframe / 2);
-	c->nout += (size_t)(o - b) + len;
-	t->written += n;
-}
-
-/* what a well-behaved client does next */
-static void
-play(struct world *w, struct client *c)
-{
-	for (uint32_t i = 0; i < NSEATS; i++) {
-		struct seat *t = &c->seats[i];
-		int64_t n;
-
-		if (!t->started || t->asked || t->gone || t->hold)
-			continue;
-		while (t->pframe && (n = t->granted - t->written) > 0 && t->written < t->total) {
-			if (n > t->total - t->written)
-				n = t->total - t->written;
-			if (n > WRITE_MAX / t->pframe)
-				n = WRITE_MAX / t->pframe;
-			if (w->most && n > w->most)
-				n = w->most;
-			write_frames(c, i, (uint32_t)n);
-		}
-		if (t->last && (t->pframe ? t->written : t->pos) >= t->total) {
-			t->asked = 1;
-			if (t->last == 'c')
-				ask(c, "close", i, CLOSE_ID);
-			else
-				ask(c, t->last == 'f' ? "flush" : "stop", i, t->last == 'f' ? FLUSH_ID : STOP_ID);
-		}
-	}
-}
-
-static struct seat *
-seat_of(struct client *c, struct rd *r)
-{
-	uint64_t number;
-	struct seat *t;
-
-	CHECK(rd_uint(r, &number) && number < NSEATS);
-	t = &c->seats[number];
-	CHECK(t->started);		/* nothing before the answer to start */
-	CHECK(!t->answered && !t->gone);	/* nothing after the answer to its stop */
-	return t;
-}
-
-static void
-notification(struct client *c, struct rd r)
-{
-	const uint8_t *p;
-	uint64_t a, b, ns;
-	struct seat *t;
-	uint32_t n;
-
-	if (rd_name(&r, "credit")) {
-		CHECK(rd_array(&r, &n) && n == 2);
-		t = seat_of(c, &r);
-		CHECK(rd_uint(&r, &a) && a > 0);
-		t->granted += (int64_t)a;
-	} else if (rd_name(&r, "onmove")) {
-		CHECK(rd_array(&r, &n) && n == 4);
-		t = seat_of(c, &r);
-		CHECK(rd_uint(&r, &a) && rd_uint(&r, &b) && rd_uint(&r, &ns) && ns > 0);
-		CHECK_EQ(b, t->pos + (int64_t)a);
-		CHECK(t->nmoves > 0 || (a == 0 && b == 0));
-		t->pos = (int64_t)b;
-		t->nmoves++;
-	} else if (rd_name(&r, "onxrun")) {
-		CHECK(rd_array(&r, &n) && n == 2);
-		t = seat_of(c, &r);
-		CHECK(rd_bytes(&r, &p, &n) && n > 0);
-		t->nxruns++;
-	} else if (rd_name(&r, "data")) {
-		CHECK(rd_array(&r, &n) && n == 2);
-		t = seat_of(c, &r);
-		CHECK(rd_bytes(&r, &p, &n) && n > 0 && t->rframe && n % t->rframe == 0);
-		t->heard = realloc(t->heard, t->nheard + n);
-		CHECK(t->heard != NULL);
-		memcpy(t->heard + t->nheard, p, n);
-		t->nheard += n;
-		if ((int64_t)(t->nheard / t->rframe) > t->pos) {	/* onmove precedes the data it covers */
-			fprintf(stderr, "%s: stream %u: %zu frames heard at position %lld\n", running, t->id,
-			    t->nheard / t->rframe, (long long)t->pos);
-			abort();
-		}
-	} else if (rd_name(&r, "onstate")) {
-		CHECK(rd_array(&r, &n) && n == 3);
-		t = seat_of(c, &r);
-		t->gone = 1;
-	} else
-		c->nothers++;
-}
-
-static void
-credit_only(struct client *c, struct rd r)
-{
-	uint64_t number, n;
-	uint32_t len;
-
-	if (rd_name(&r, "credit") && rd_array(&r, &len) && rd_uint(&r, &number) && rd_uint(&r, &n))
-		c->seats[number % NSEATS].granted += (int64_t)n;
-}
-
-static void
-response(struct client *c, struct rd r)
-{
-	uint64_t id, number;
-	uint32_t n;
-
-	CHECK(rd_uint(&r, &id));
-	number = id / 16;
-	if (number >= NSEATS || id % 16 == 0) {
-		c->nothers++;
-		return;
-	}
-	CHECK(r.end - r.p > 1 && *r.p == 0xc0);		/* no error */
-	r.p++;
-	CHECK(rd_map(&r, &n) && n == 1 && rd_name(&r, "stream") && rd_uint(&r, &id));
-	CHECK_EQ(id, number);
-	if (!c->seats[number].started)
-		c->seats[number].started = 1;
-	else {
-		CHECK(!c->seats[number].answered);	/* one answer */
-		c->seats[number].answered = 1;
-	}
-}
-
-static void
-listen_to(struct client *c)		/* read and understand what has come */
-{
-	struct scan s = { 0 };
-	size_t off = 0;
-	uint64_t type;
-	uint32_t len;
-	ssize_t n;
-	long k;
-
-	n = recv(c->fd, room(&c->in, &c->in_size, c->nin, 65536), 65536, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		c->eof = 1;
-		return;
-	}
-	if (n > 0)
-		c->nin += (size_t)n;
-	while ((k = scan_next(&s, c->in + off, c->nin - off)) > 0) {
-		struct rd r = { c->in + off, c->in + off + k };
-
-		CHECK(rd_array(&r, &len) && rd_uint(&r, &type));
-		if (c->raw)
-			credit_only(c, r);
-		else if (type == 1)
-			response(c, r);
-		else
-			notification(c, r);
-		off += (size_t)k;
-		memset(&s, 0, sizeof(s));
-	}
-	CHECK(k == 0);
-	memmove(c->in, c->in + off, c->nin - off);
-	c->nin -= off;
-}
-
-static void
-flush_out(struct client *c)
-{
-	size_t most = c->chunk && c->chunk < c->nout ? c->chunk : c->nout;
-	ssize_t n = send(c->fd, c->out, most, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (n < 0 && errno != EAGAIN) {
-		c->nout = 0;		/* the server has closed; eof tells */
-		return;
-	}
-	if (n > 0) {
-		memmove(c->out, c->out + n, c->nout - (size_t)n);
-		c->nout -= (size_t)n;
-	}
-}
+/* ---- connections -------------------------------------------------------------------------- */
 
 static struct client *
-client_new(struct world *w)
+client_speaks(struct world *w, const struct tongue *tongue)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int fds[2], i;
 
 	CHECK(c != NULL);
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	c->tongue = tongue;
 	c->fd = fds[0];
 	c->id = w->nconns++;
 	CHECK(c->id < NCONNS);
-	CHECK_EQ(conn_new(w->e, c->id, fds[1], WIRE_NATIVE, &c->c), 0);
+	CHECK_EQ(conn_new(w->e, c->id, fds[1], tongue->wire, &c->c), 0);
 	w->conns[c->id].open = 1;
 	for (i = 0; i < NCLIENTS && w->clients[i]; i++)
 		;
@@ -412,13 +135,10 @@ client_new(struct world *w)
 	return c;
 }
 
-static void
-client_kill(struct client *c)		/* what it has written so far goes, then it is gone */
+static struct client *
+client_new(struct world *w)
 {
-	if (c->nout > 0)
-		flush_out(c);
-	close(c->fd);
-	c->fd = -1;
+	return client_speaks(w, &native);
 }
 
 static void
@@ -437,6 +157,7 @@ client_free(struct world *w, struct client *c)	/* after EV_CONN_CLOSED */
 			w->clients[i] = NULL;
 	free(c->in);
 	free(c->out);
+	free(c->trace);
 	free(c);
 }
 
@@ -470,15 +191,6 @@ stream_make(struct world *w, device *d, const struct stream_par *par)
 	return id;
 }
 
-static uint32_t
-answer(uint8_t *b, uint32_t number, uint32_t id)
-{
-	uint8_t *o = wr_nil(wr_int(wr_int(wr_array(b, 4), 1), 16 * number + id));
-
-	o = wr_int(wr_str(wr_map(o, 1), "stream"), number);
-	return (uint32_t)(o - b);
-}
-
 /* start a new stream as the client's number: plays `total` frames, then asks for `last` */
 static struct seat *
 start(struct world *w, struct client *c, uint32_t number, device *d, const struct stream_par *par,
@@ -494,8 +206,11 @@ start(struct world *w, struct client *c, uint32_t number, device *d, const struc
 	t->seed = t->id;
 	t->pframe = par->flags & STREAM_PLAY ? par->pchan * par->enc.bps : 0;
 	t->rframe = par->flags & (STREAM_REC | STREAM_MON) ? par->rchan * par->enc.bps : 0;
+	t->appbufsz = par->appbufsz;
+	t->round = par->round;
+	t->flags = par->flags;
 	w->streams[t->id].seat = t;
-	CHECK_EQ(conn_start(c->c, w->streams[t->id].s, number, b, answer(b, number, 1)), 0);
+	CHECK_EQ(conn_start(c->c, w->streams[t->id].s, number, b, c->tongue->started(b, t, number)), 0);
 	return t;
 }
 
@@ -515,6 +230,7 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 	struct live_stream *ls = ev->id < NSTREAMS ? &w->streams[ev->id] : NULL;
 	struct live_conn *lc = ev->id < NCONNS ? &w->conns[ev->id] : NULL;
 
+	w->nevents++;
 	switch (ev->type) {
 	case EV_MESSAGE:
 		CHECK(lc->open && !lc->nbroken);
@@ -532,6 +248,7 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 		CHECK_EQ(lc->nclosed++, 0);
 		lc->open = 0;
 		lc->reason = ev->err;
+		lc->when = w->nevents;
 		conn_free(client_of(w, ev->id)->c);
 		client_of(w, ev->id)->c = NULL;
 		break;
@@ -539,12 +256,14 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 		CHECK(ls->s != NULL);
 		CHECK_EQ(ls->nstopped++ + ls->nended, 0);
 		ls->drained = (int)ev->a;
+		ls->when = w->nevents;
 		break;
 	case EV_ERROR:
 		CHECK(ls->s != NULL);
 		CHECK_EQ(ls->nstopped + ls->nended++, 0);
 		ls->reason = ev->err;
 		ls->request = ev->a;
+		ls->when = w->nevents;
 		break;
 	case EV_RELEASED:
 		CHECK(ls->s != NULL);
@@ -577,7 +296,7 @@ turn_for(struct world *w, int ms)
 
 		if (c == NULL || c->fd < 0 || c->eof)
 			continue;
-		play(w, c);
+		c->tongue->play(c, w->most);
 		who[n] = c;
 		p[n++] = (struct pollfd){ c->fd, (short)((c->deaf ? 0 : POLLIN) | (c->nout ? POLLOUT : 0)), 0 };
 	}
@@ -616,6 +335,23 @@ turn(struct world *w)	/* not for ever: what the pump does with a write is told t
 	while (!(cond))		\
 		turn(w);	\
 } while (0)
+
+/* until every socket and queue is empty and nobody has anything to say */
+static void
+settle(struct world *w)
+{
+	int64_t before;
+
+	do {
+		before = bytes_sent;
+		while (turn_for(w, 0))
+			;
+		CHECK_EQ(engine_sync(w->e, ++w->cookie), 0);
+		UNTIL(w, w->synced == w->cookie);
+		while (turn_for(w, 0))
+			;
+	} while (bytes_sent != before);
+}
 
 static void
 released(struct world *w, const struct seat *t)		/* wait for it */
@@ -714,8 +450,9 @@ beat(struct world *w, struct neighbour *nb)
 } while (0)
 
 static void
-neighbour_start(struct world *w, struct neighbour *nb)
+neighbour_speaks(struct world *w, struct neighbour *nb, const struct tongue *tongue)
 {
+	struct stream_par par = s16;
 	int fd;
 
 	*nb = (struct neighbour){ .path = "/tmp/audiod-test-XXXXXX" };
@@ -723,9 +460,16 @@ neighbour_start(struct world *w, struct neighbour *nb)
 	CHECK(fd >= 0);
 	close(fd);
 	nb->d = open_device(w, "manual", nb->path, 0, 48, 4);
-	nb->c = client_new(w);
-	nb->t = start(w, nb->c, 0, nb->d, &s16, INT64_MAX, 0);
+	nb->c = client_speaks(w, tongue);
+	par.round = 48;
+	nb->t = start(w, nb->c, 0, nb->d, &par, INT64_MAX, 0);
 	beat(w, nb);
+}
+
+static void
+neighbour_start(struct world *w, struct neighbour *nb)
+{
+	neighbour_speaks(w, nb, &native);
 }
 
 /* stop it, compare every sample that was played on its channels, close its device */

@@ -113,6 +113,61 @@ test_device_closes(int which)
 	}
 }
 
+/* the connection is closed and freed before control has seen that its stream left the old device */
+static void
+test_freed_in_mid_move(const struct tongue *tongue)
+{
+	struct stream_par par = roomy(STREAM_PLAY);
+	static uint8_t buf[MSG_MAX];
+	struct client *c, *other;
+	struct pollfd p;
+	struct event ev;
+	struct world w;
+	struct seat *t;
+	device *d[2];
+	uint32_t id;
+
+	world_open(&w);
+	d[0] = open_device(&w, "manual", "", 0, 48, 2);
+	d[1] = open_device(&w, "manual", "", 0, 48, 2);
+	c = client_speaks(&w, tongue);
+	other = client_speaks(&w, &sndio);
+	par.round = 48;
+	t = start(&w, c, 0, d[0], &par, INT64_MAX, 0);
+	id = t->id;
+	for (int i = 0; i < 10; i++) {
+		settle(&w);
+		device_step(d[0], 1);
+	}
+	settle(&w);
+	w.held = 1;				/* control takes no events */
+	CHECK_EQ(stream_move(w.streams[id].s, d[1], &par), 0);
+	device_step(d[0], 15);			/* it fades and leaves */
+	CHECK_EQ(shutdown(c->fd, SHUT_WR), 0);
+	UNTIL(&w, c->eof);			/* the pump has closed it */
+	while (c->c) {
+		CHECK_EQ(engine_next(w.e, &ev, buf, sizeof(buf)), 1);
+		event(&w, &ev, buf);
+	}
+	CHECK_EQ(conn_send(other->c, buf, sndio_msg(buf, SNDIO_ACK, UINT32_MAX)), 0);
+	UNTIL(&w, other->nothers == 1);		/* the pump has done with it */
+	w.held = 0;
+	p = (struct pollfd){ engine_fd(w.e), POLLIN, 0 };
+	(void)poll(&p, 1, 0);
+	while (engine_next(w.e, &ev, buf, sizeof(buf)))
+		event(&w, &ev, buf);
+	for (int i = 0; !w.streams[id].nreleased; i++) {
+		CHECK(i < 100);
+		device_step(d[1], 1);
+		settle(&w);
+	}
+	clients_clear(&w);
+	device_close(d[0]);
+	device_close(d[1]);
+	world_clear(&w);
+	world_close(&w);
+}
+
 int
 main(void)
 {
@@ -122,6 +177,8 @@ main(void)
 	RUN(test_to_and_fro("loopback", STREAM_PLAY | STREAM_REC));
 	RUN(test_gone_in_mid_move(0));
 	RUN(test_gone_in_mid_move(1));
+	RUN(test_freed_in_mid_move(&native));
+	RUN(test_freed_in_mid_move(&sndio));
 	RUN(test_device_closes(0));
 	RUN(test_device_closes(1));
 	CHECK_DONE();
