@@ -304,6 +304,9 @@ def test_what_needs_a_restart_is_told_and_left(tmp_path: Path) -> None:
     keys = {row["key"]: row["value"] for row in client.call("config.show")["keys"]}
     assert (keys["server.unit"], keys["server.realtime"]) == (0, True), "what it has is shown"
     assert client.call("status")["unit"] == 0
+    effects = house.reload(client, NULL + "[sndio]\nsocket='none'\nlisten=['-']\nshare='group'\nstreams=2")
+    assert set(effects.values()) == {"needs a restart"} and len(effects) == 4
+    assert house.dispatch.settings.config.sndio_streams == 1024
     house.close()
 
 
