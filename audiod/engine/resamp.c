@@ -1,9 +1,8 @@
 /*
  * resamp.c: rates converted by a polyphase windowed sinc at an exact ratio.
  *
- * Owns the filter designs, shared by all streams of equal rates (control
- * thread only, hence no lock), and the position of each stream, which is one
- * integer.  resamp_run, resamp_need and resamp_yield run on the device thread.
+ * Owns the position of each stream, which is one integer; the filters are
+ * resamp_design.c's.  resamp_run, resamp_need and resamp_yield run on the device thread.
  *
  * With irate / orate = M / L in lowest terms, output n lies at input time
  * n * M / L.  After I inputs and O outputs
@@ -26,39 +25,22 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "dsp.h"
 #include "kern.h"
+#include "resamp.h"
+#if KERN_X86
+#include <immintrin.h>
+#endif
 
-#define PI		3.14159265358979323846
-#define ATTEN		150.0		/* dB, of the Kaiser window: beyond what f32 sums can show (142) */
-#define TAPS_ALIGN	16		/* taps are a multiple of this, for kernels of any vector width */
-#define EXACT_FEW	128		/* up to so many phases a table of all is smaller than one to interpolate */
-#define EXACT_PHASES	1024		/* beyond, phases are interpolated ... */
-#define EXACT_TAPS	(320 * 1024)	/* ... and if the table had more taps than this: it should fit the cache */
-#define INTERP32	32		/* phases of the interpolated table: cubic error below ATTEN */
-#define INTERP64	64
-#define CUBIC		4		/* coefficients of a tap in the interpolated table */
+#define HIST_ALIGN	16		/* a channel's history is a multiple of this */
 #define RUN_IN		4096		/* most input frames taken at a time */
-#define BESSEL_TERMS	64		/* of I0's series: far beyond need for beta = 15.6 */
-
-struct design {				/* read-only once made, shared */
-	struct design *next;
-	unsigned refs;			/* streams */
-	unsigned irate, orate;		/* Hz */
-	int f64;			/* type of the table */
-	unsigned L, M;			/* orate and irate without their common factor */
-	unsigned ntaps;			/* of an output, a multiple of TAPS_ALIGN */
-	unsigned nphases;		/* rows of the table: L, or fewer that are interpolated */
-	int interp;			/* 0: table[phase][tap]; 1: table[phase][power][tap] */
-	void *table;			/* float or double */
-};
 
 struct step {				/* where an output takes its inputs */
 	size_t pos;			/* first frame of the window in hist */
 	unsigned phase;			/* 0..L-1: fraction of an input frame in 1/L */
+	unsigned place;			/* in the period */
 };
 
 struct kernel {				/* of one bus type and kind of table */
@@ -72,44 +54,87 @@ struct resamp {
 	struct design *design;
 	uint64_t slack;			/* see above */
 	unsigned nch;
+	unsigned place;			/* of the next output in the period */
 	size_t len;			/* frames in hist */
-	size_t cap;			/* frames that fit, a multiple of TAPS_ALIGN */
+	size_t room;			/* frames that fit */
+	size_t cap;			/* and those behind that windows reach, where taps are 0 */
 	size_t size;			/* bytes of a sample */
 	void *hist;			/* [nch][cap], oldest frame first */
-	void *row;			/* [ntaps]: the interpolated taps of one output */
 };
 
 /* ---- kernels -------------------------------------------------------------- */
 
-#define VECTOR	16			/* bytes */
-#define T	float
-#define NAME(f)	base_##f##32
+#ifdef __clang__
+#define PICK(mask, a, b, ...)	__builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(mask, a, b, ...)	__builtin_shuffle(a, b, (mask){ __VA_ARGS__ })
+#endif
+typedef int32_t mask32 __attribute__((vector_size(16)));
+typedef int64_t mask64 __attribute__((vector_size(16)));
+
+#define VECTOR		16		/* bytes */
+#ifdef __SSE2__
+#define KEEP(v)		__asm__("" : "+x"(v))	/* or gcc loads it again for every use */
+#else
+#define KEEP(v)		(void)0
+#endif
+#define T		float
+#define NAME(f)		base_##f##32
+#define SPREAD(p)	(*(const base_vec_una32 *)(p))
+#define EVEN(a, b)	PICK(mask32, a, b, 0, 4, 1, 5)
+#define ODD(a, b)	PICK(mask32, a, b, 2, 6, 3, 7)
+#define PAIRS		1		/* a lane has two more halves to add */
+#define EVEN2(a, b)	PICK(mask32, a, b, 0, 1, 4, 5)
+#define ODD2(a, b)	PICK(mask32, a, b, 2, 3, 6, 7)
 #include "resamp_t.h"
-#define T	double
-#define NAME(f)	base_##f##64
+#define T		double
+#define NAME(f)		base_##f##64
+#define SPREAD(p)	(*(const base_vec_una64 *)(p))
+#define EVEN(a, b)	PICK(mask64, a, b, 0, 2)
+#define ODD(a, b)	PICK(mask64, a, b, 1, 3)
 #include "resamp_t.h"
 #undef VECTOR
 
 #if KERN_X86
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3")
-#define VECTOR	32
-#define T	float
-#define NAME(f)	v3_##f##32
+#define VECTOR		32
+#define T		float
+#define NAME(f)		v3_##f##32
+#define SPREAD(p)	_mm256_broadcast_ps((const __m128 *)(const void *)(p))
+#define EVEN(a, b)	_mm256_unpacklo_ps(a, b)
+#define ODD(a, b)	_mm256_unpackhi_ps(a, b)
+#define PAIRS		1
+#define EVEN2(a, b)	(__m256)_mm256_unpacklo_pd((__m256d)(a), (__m256d)(b))
+#define ODD2(a, b)	(__m256)_mm256_unpackhi_pd((__m256d)(a), (__m256d)(b))
 #include "resamp_t.h"
-#define T	double
-#define NAME(f)	v3_##f##64
+#define T		double
+#define NAME(f)		v3_##f##64
+#define SPREAD(p)	_mm256_broadcast_pd((const __m128d *)(const void *)(p))
+#define EVEN(a, b)	_mm256_unpacklo_pd(a, b)
+#define ODD(a, b)	_mm256_unpackhi_pd(a, b)
 #include "resamp_t.h"
 #undef VECTOR
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4")
-#define VECTOR	64
-#define T	float
-#define NAME(f)	v4_##f##32
+#undef KEEP
+#define KEEP(v)		__asm__("" : "+v"(v))
+#define VECTOR		64
+#define T		float
+#define NAME(f)		v4_##f##32
+#define SPREAD(p)	_mm512_broadcast_f32x4(_mm_loadu_ps(p))
+#define EVEN(a, b)	_mm512_unpacklo_ps(a, b)
+#define ODD(a, b)	_mm512_unpackhi_ps(a, b)
+#define PAIRS		1
+#define EVEN2(a, b)	(__m512)_mm512_unpacklo_pd((__m512d)(a), (__m512d)(b))
+#define ODD2(a, b)	(__m512)_mm512_unpackhi_pd((__m512d)(a), (__m512d)(b))
 #include "resamp_t.h"
-#define T	double
-#define NAME(f)	v4_##f##64
+#define T		double
+#define NAME(f)		v4_##f##64
+#define SPREAD(p)	_mm512_broadcast_f64x2(_mm_loadu_pd(p))
+#define EVEN(a, b)	_mm512_unpacklo_pd(a, b)
+#define ODD(a, b)	_mm512_unpackhi_pd(a, b)
 #include "resamp_t.h"
 #undef VECTOR
 #pragma GCC pop_options
@@ -125,224 +150,6 @@ static const struct kernel kernels[KERN_NLEVELS][2][2] = {	/* [level][f64][inter
 	KERNELS(v4),
 #endif
 };
-
-/* ---- filter design ---------------------------------------------------------- */
-
-static unsigned
-gcd(unsigned a, unsigned b)
-{
-	while (b != 0) {
-		const unsigned t = a % b;
-
-		a = b;
-		b = t;
-	}
-	return a;
-}
-
-static void *
-alloc_zero(size_t n, size_t size)
-{
-	const size_t bytes = (n * size + 63) & ~(size_t)63;
-	void *p;
-
-	if ((p = aligned_alloc(64, bytes)) != NULL)
-		memset(p, 0, bytes);
-	return p;
-}
-
-static double
-bessel_i0(double x)			/* 0 <= x < 20 */
-{
-	const double q = x * x / 4;
-	double sum = 1, term = 1;
-	int k;
-
-	for (k = 1; k < BESSEL_TERMS && term > sum * 1e-17; k++) {
-		term *= q / (double)(k * k);
-		sum += term;
-	}
-	return sum;
-}
-
-/*
- * Cut-off at half the lower rate, so that the transition band ends as far above
- * it as the pass band ends below: images between there and the edge of the
- * stop band are only partly removed, which halves the length (and delay) for
- * signals above 20 kHz that nobody hears.  The pass band is flat to 20 kHz at
- * 44.1 and 48 kHz, and to the same share of other rates.
- */
-static unsigned
-design_ntaps(unsigned irate, unsigned orate)
-{
-	const double low = irate < orate ? irate : orate;
-	const double pass = low <= 44100 ? low * 20000 / 44100 :
-	    low <= 48000 ? 20000 : low * 20000 / 48000;
-	const double width = (low - 2 * pass) / irate;
-	const double n = (ATTEN - 8) / (2.285 * 2 * PI * width);
-
-	return ((unsigned)n / TAPS_ALIGN + 1) * TAPS_ALIGN;
-}
-
-/*
- * Half of the (symmetric) impulse response, res points an input frame, from its
- * centre to ntaps / 2 frames, where it is zero.
- */
-static double *
-design_impulse(const struct design *d, unsigned res)
-{
-	const size_t n = (size_t)d->ntaps / 2 * res;
-	const double cut = d->irate > d->orate ? 0.5 * d->orate / d->irate : 0.5;	/* cycles a frame */
-	const double beta = 0.1102 * (ATTEN - 8.7);
-	double *h;
-	size_t i;
-
-	if ((h = calloc(n + 1, sizeof(*h))) == NULL)
-		return NULL;
-	h[0] = 2 * cut * bessel_i0(beta);
-	for (i = 1; i < n; i++) {
-		const double t = (double)i / res, u = (double)i / (double)n;
-
-		h[i] = sin(2 * PI * cut * t) / (PI * t) * bessel_i0(beta * sqrt(1 - u * u));
-	}
-	return h;
-}
-
-/*
- * Tap i (0: the oldest) of phase p / res lies i + 1 - ntaps / 2 - p / res
- * frames from the centre.
- */
-static double
-impulse_tap(const struct design *d, const double *h, unsigned res, unsigned p, unsigned i)
-{
-	const long k = ((long)i + 1 - (long)d->ntaps / 2) * (long)res - (long)p;
-
-	return h[k < 0 ? -k : k];
-}
-
-/* the sum of a phase's taps, which is made 1 so that all phases pass DC alike */
-static double
-impulse_sum(const struct design *d, const double *h, unsigned res, unsigned p)
-{
-	double sum = 0;
-	unsigned i;
-
-	for (i = 0; i < d->ntaps; i++)
-		sum += impulse_tap(d, h, res, p, i);
-	return sum;
-}
-
-static void
-table_put(struct design *d, size_t i, double v)
-{
-	if (d->f64)
-		((double *)d->table)[i] = v;
-	else
-		((float *)d->table)[i] = (float)v;
-}
-
-static void
-table_exact(struct design *d, const double *h)
-{
-	unsigned p, i;
-
-	for (p = 0; p < d->nphases; p++) {
-		const double sum = impulse_sum(d, h, d->nphases, p);
-
-		for (i = 0; i < d->ntaps; i++)
-			table_put(d, (size_t)p * d->ntaps + i, impulse_tap(d, h, d->nphases, p, i) / sum);
-	}
-}
-
-/* each tap is a cubic through its values at 0, 1/3, 2/3 and 1 of a phase */
-static void
-table_cubic(struct design *d, const double *h)
-{
-	const unsigned res = d->nphases * 3;
-	unsigned p, i, j;
-
-	for (p = 0; p < d->nphases; p++) {
-		double sum[4];
-
-		for (j = 0; j < 4; j++)
-			sum[j] = impulse_sum(d, h, res, 3 * p + j);
-		for (i = 0; i < d->ntaps; i++) {
-			const size_t at = (size_t)p * CUBIC * d->ntaps + i;
-			double y[4], d1, d2, d3;
-
-			for (j = 0; j < 4; j++)
-				y[j] = impulse_tap(d, h, res, 3 * p + j, i) / sum[j];
-			d1 = y[1] - y[0];		/* Newton's forward differences */
-			d2 = y[2] - 2 * y[1] + y[0];
-			d3 = y[3] - 3 * y[2] + 3 * y[1] - y[0];
-			table_put(d, at, y[0]);
-			table_put(d, at + d->ntaps, 3 * d1 - 1.5 * d2 + d3);
-			table_put(d, at + 2 * (size_t)d->ntaps, 4.5 * d2 - 4.5 * d3);
-			table_put(d, at + 3 * (size_t)d->ntaps, 4.5 * d3);
-		}
-	}
-}
-
-static struct design *designs;		/* the control thread's */
-
-static void
-design_unref(struct design *d)
-{
-	struct design **i;
-
-	if (--d->refs > 0)
-		return;
-	for (i = &designs; *i != d; i = &(*i)->next)
-		;
-	*i = d->next;
-	free(d->table);
-	free(d);
-}
-
-static struct design *
-design_ref(unsigned irate, unsigned orate, int f64)
-{
-	const unsigned g = gcd(irate, orate);
-	struct design *d;
-	double *h;
-	size_t n;
-
-	for (d = designs; d != NULL; d = d->next) {
-		if (d->irate == irate && d->orate == orate && d->f64 == f64) {
-			d->refs++;
-			return d;
-		}
-	}
-	if ((d = calloc(1, sizeof(*d))) == NULL)
-		return NULL;
-	d->irate = irate;
-	d->orate = orate;
-	d->f64 = f64;
-	d->L = orate / g;
-	d->M = irate / g;
-	d->ntaps = design_ntaps(irate, orate);
-	d->interp = d->L > EXACT_FEW &&
-	    (d->L > EXACT_PHASES || (size_t)d->L * d->ntaps > EXACT_TAPS);
-	d->nphases = !d->interp ? d->L : f64 ? INTERP64 : INTERP32;
-	n = (size_t)d->nphases * d->ntaps * (d->interp ? CUBIC : 1);
-	d->table = alloc_zero(n, f64 ? sizeof(double) : sizeof(float));
-	h = design_impulse(d, d->interp ? 3 * d->nphases : d->nphases);
-	if (d->table == NULL || h == NULL) {
-		free(h);
-		free(d->table);
-		free(d);
-		return NULL;
-	}
-	if (d->interp)
-		table_cubic(d, h);
-	else
-		table_exact(d, h);
-	free(h);
-	d->refs = 1;
-	d->next = designs;
-	designs = d;
-	return d;
-}
 
 /* ---- streams ------------------------------------------------------------------ */
 
@@ -375,12 +182,11 @@ resamp_new(struct resamp **rp, unsigned irate, unsigned orate, unsigned nch, int
 	nin = ((uint64_t)max_nout + 1) * d->M / d->L + 1;
 	if (nin > RUN_IN)
 		nin = RUN_IN;
-	r->cap = 2 * (size_t)d->ntaps + d->M / d->L + 2 + (size_t)nin;
-	r->cap = (r->cap + TAPS_ALIGN - 1) / TAPS_ALIGN * TAPS_ALIGN;
+	r->room = 2 * (size_t)d->row + d->M / d->L + 2 + (size_t)nin;
+	r->cap = (r->room + d->row - d->ntaps + HIST_ALIGN - 1) / HIST_ALIGN * HIST_ALIGN;
 	r->len = d->ntaps - 1;
 	r->hist = alloc_zero(r->cap * nch, r->size);
-	r->row = alloc_zero(d->ntaps, r->size);
-	if (r->hist == NULL || r->row == NULL) {
+	if (r->hist == NULL) {
 		resamp_free(r);
 		return -ENOMEM;
 	}
@@ -395,7 +201,6 @@ resamp_free(struct resamp *r)
 		return;
 	design_unref(r->design);
 	free(r->hist);
-	free(r->row);
 	free(r);
 }
 
@@ -421,12 +226,12 @@ resamp_delay(const struct resamp *r)
 	return r->design->ntaps / 2.0;
 }
 
-/* drop the frames before the next output's window */
+/* drop the frames before the window of the next output's group */
 static void
 hist_trim(struct resamp *r)
 {
 	const struct design *d = r->design;
-	const size_t keep = d->ntaps - 1 + (size_t)((r->slack + d->L - 1) / d->L);
+	const size_t keep = d->ntaps - 1 + (size_t)((r->slack + d->L - 1) / d->L) + design_shift(d, r->place);
 	char *p = r->hist;
 	unsigned c;
 
@@ -455,17 +260,19 @@ resamp_run(struct resamp *r, const void *in, unsigned nin, void *out, unsigned n
 
 			s.pos = r->len - (size_t)ahead - (d->ntaps - 1);
 			s.phase = (unsigned)(ahead * d->L - r->slack);
+			s.place = r->place;
 			r->kernel->run(r, s, dst, made);
 			r->slack -= (uint64_t)made * d->M;
+			r->place = (unsigned)((r->place + made) % d->period);
 			dst += made * frame;
 			nout -= (unsigned)made;
 		}
 		if (nin == 0)
 			break;
-		if (r->len + taken > r->cap)
+		if (r->len + taken > r->room)
 			hist_trim(r);
-		if (taken > r->cap - r->len)
-			taken = r->cap - r->len;
+		if (taken > r->room - r->len)
+			taken = r->room - r->len;
 		if (taken == 0)
 			break;			/* outputs were not asked for: the caller broke the rule */
 		r->kernel->push(r, src, taken);

@@ -1,38 +1,148 @@
 /*
  * resamp_t.h: the loops of the resampler for one bus type T and level of the
- * CPU, included by resamp.c for each with NAME and VECTOR, the bytes of a
- * vector, defined; undefines T and NAME at the end.
+ * CPU, included by resamp.c for each with NAME; VECTOR, the bytes of a vector;
+ * KEEP(v), which keeps v in a register; SPREAD(p), the LANE bytes at p in every
+ * lane of a vector; and EVEN, ODD(a, b), which put the even and the odd halves
+ * of each lane of a and b side by side, defined.  Undefines all but VECTOR and
+ * KEEP at the end.
  *
- * Channels go in pairs, so that a tap is loaded once for two.  The sum of a
- * channel is kept in 64 bytes' worth of partial sums, which are always added
- * in the same order: the samples depend neither on the width of the vectors
- * nor on how runs are cut.
+ * Partial sums are always as many and always added in the same order: the
+ * samples depend neither on the width of the vectors nor on how runs are cut.
  */
-
-#define SUMS	64			/* bytes of partial sums of a channel */
-#define NVEC	(SUMS / VECTOR)
-#define LANES	((ptrdiff_t)(VECTOR / sizeof(T)))
 
 typedef T NAME(vec) __attribute__((vector_size(VECTOR), may_alias));
 typedef T NAME(vec_una) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
 typedef T NAME(vec16) __attribute__((vector_size(16), may_alias));
 
+/* ---- phases that the table has ---------------------------------------------- */
+
+#define SIZE	((ptrdiff_t)sizeof(T))
+#define STEP	(LANE / SIZE)		/* taps of a lane */
+#define LANES	(VECTOR / LANE)		/* outputs of a vector */
+
+/*
+ * GROUP outputs of two channels, whose windows are at x and y: out[GROUP][2].
+ * A lane of a vector is one output: every load of samples serves as many
+ * outputs as a vector has lanes, and every load of taps two channels.
+ */
+static inline __attribute__((always_inline)) void
+NAME(group)(const T *taps, const T *x, const T *y, ptrdiff_t n, T *out)
+{
+	const ptrdiff_t half = GROUP / 2 * STEP;
+	ptrdiff_t o, i, j;
+
+	for (o = 0; o < GROUP / 2; o += LANES) {
+		NAME(vec) a[8] = { 0 };		/* {x, y} by outputs {o, o + GROUP / 2} by {even, odd} lanes of taps */
+
+		for (i = 0; i < n; i += 2 * STEP) {
+#pragma GCC unroll 2
+			for (j = 0; j < 2; j++) {
+				const T *k = taps + (i + j * STEP) * GROUP + o * STEP;
+				NAME(vec) k0 = *(const NAME(vec) *)k, k1 = *(const NAME(vec) *)(k + half);
+				const NAME(vec) xs = SPREAD(x + i + j * STEP), ys = SPREAD(y + i + j * STEP);
+
+				KEEP(k0);
+				KEEP(k1);
+				a[4 * j] += xs * k0;
+				a[4 * j + 1] += ys * k0;
+				a[4 * j + 2] += xs * k1;
+				a[4 * j + 3] += ys * k1;
+			}
+		}
+		for (j = 0; j < 4; j++)
+			a[j] += a[j + 4];
+		a[0] = EVEN(a[0], a[1]) + ODD(a[0], a[1]);
+		a[1] = EVEN(a[2], a[3]) + ODD(a[2], a[3]);
+#if PAIRS
+		*(NAME(vec_una) *)(out + 4 * o) = EVEN2(a[0], a[1]) + ODD2(a[0], a[1]);
+#else
+		*(NAME(vec_una) *)(out + 2 * o) = a[0];
+		*(NAME(vec_una) *)(out + 2 * o + GROUP) = a[1];
+#endif
+	}
+}
+
+/* outputs [from, to) of a group whose first is out[0], from the windows at x of all channels, cap frames apart */
+static __attribute__((noinline)) void
+NAME(part)(const struct resamp *r, const T *taps, const T *x, T *out, ptrdiff_t from, ptrdiff_t to)
+{
+	const ptrdiff_t nch = (ptrdiff_t)r->nch;
+	T both[GROUP * 2];
+	ptrdiff_t c, i;
+
+	for (c = 0; c + 1 < nch; c += 2, x += 2 * r->cap) {
+		NAME(group)(taps, x, x + r->cap, (ptrdiff_t)r->design->row, both);
+		for (i = from; i < to; i++) {
+			out[i * nch + c] = both[2 * i];
+			out[i * nch + c + 1] = both[2 * i + 1];
+		}
+	}
+	if (c < nch) {
+		NAME(group)(taps, x, x, (ptrdiff_t)r->design->row, both);
+		for (i = from; i < to; i++)
+			out[i * nch + c] = both[2 * i];
+	}
+}
+
+/*
+ * The taps of a group are used for all periods of the run before those of the
+ * next: a table is larger than the first cache.
+ */
+static void
+NAME(exact)(struct resamp *r, struct step s, void *dst, size_t nout)
+{
+	const struct design *d = r->design;
+	const ptrdiff_t n = (ptrdiff_t)nout, nch = (ptrdiff_t)r->nch, cap = (ptrdiff_t)r->cap, row = (ptrdiff_t)d->row;
+	const ptrdiff_t outputs = (ptrdiff_t)d->period, inputs = (ptrdiff_t)d->start[d->ngroups];
+	const T *x = (const T *)r->hist + s.pos - design_shift(d, s.place);
+	unsigned g = s.place / GROUP, i;
+	ptrdiff_t at = -(ptrdiff_t)(s.place % GROUP);		/* output of the run that is the group's first */
+
+	for (i = 0; i < d->ngroups && at < n; i++) {
+		const T *taps = (const T *)d->table + (ptrdiff_t)g * GROUP * row, *w = x;
+		const ptrdiff_t left = outputs - (ptrdiff_t)g * GROUP, size = left < GROUP ? left : GROUP;
+		ptrdiff_t o = at;
+
+		if (o < 0 || size < GROUP || nch != 2) {
+			for (; o < n; o += outputs, w += inputs)
+				NAME(part)(r, taps, w, (T *)dst + o * nch, o < 0 ? -o : 0, size < n - o ? size : n - o);
+		} else {
+			for (; o <= n - GROUP; o += outputs, w += inputs)
+				NAME(group)(taps, w, w + cap, row, (T *)dst + o * 2);
+			if (o < n)
+				NAME(part)(r, taps, w, (T *)dst + o * nch, 0, n - o);
+		}
+		at += size;
+		x += d->start[g + 1] - d->start[g];
+		if (++g == d->ngroups)
+			g = 0;
+	}
+}
+
+#undef SIZE
+#undef STEP
+#undef LANES
+
+/* ---- phases between those of the table -------------------------------------- */
+
+#define NVEC	(SUMS / VECTOR)
+#define LANES	((ptrdiff_t)(VECTOR / sizeof(T)))
+
 static inline __attribute__((always_inline)) T
 NAME(total)(const NAME(vec) *a)
 {
 	NAME(vec16) q[4], s;
-	T sum = 0;
-	int i;
 
 	memcpy(q, a, SUMS);
 	s = (q[0] + q[2]) + (q[1] + q[3]);
-	for (i = 0; i < (int)(16 / sizeof(T)); i++)
-		sum += s[i];
-	return sum;
+	if (sizeof(T) == 8)
+		return s[0] + s[1];
+	return (s[0] + s[16 / sizeof(T) / 2]) + (s[1] + s[16 / sizeof(T) - 1]);
 }
 
+/* one output of two channels; k: the powers of its phase, u: how far it is into that */
 static inline __attribute__((always_inline)) void
-NAME(dot2)(const T *taps, const T *x, const T *y, T *out, ptrdiff_t n)
+NAME(between)(const T *k, T u, const T *x, const T *y, T *out, ptrdiff_t n)
 {
 	NAME(vec) a[NVEC] = { 0 }, b[NVEC] = { 0 };
 	ptrdiff_t i;
@@ -40,95 +150,52 @@ NAME(dot2)(const T *taps, const T *x, const T *y, T *out, ptrdiff_t n)
 
 	for (i = 0; i < n; i += NVEC * LANES) {
 		for (j = 0; j < NVEC; j++) {
-			const NAME(vec) k = *(const NAME(vec) *)(taps + i + j * LANES);
+			const NAME(vec) *p = (const NAME(vec) *)(k + CUBIC * i) + j;
+			const NAME(vec) tap = ((p[3 * NVEC] * u + p[2 * NVEC]) * u + p[NVEC]) * u + p[0];
 
-			a[j] += *(const NAME(vec_una) *)(x + i + j * LANES) * k;
-			b[j] += *(const NAME(vec_una) *)(y + i + j * LANES) * k;
+			a[j] += *(const NAME(vec_una) *)(x + i + j * LANES) * tap;
+			b[j] += *(const NAME(vec_una) *)(y + i + j * LANES) * tap;
 		}
 	}
 	out[0] = NAME(total)(a);
-	out[1] = NAME(total)(b);
+	if (y != x)
+		out[1] = NAME(total)(b);
 }
 
-static inline __attribute__((always_inline)) void
-NAME(dot1)(const T *taps, const T *x, T *out, ptrdiff_t n)
-{
-	NAME(vec) a[NVEC] = { 0 };
-	ptrdiff_t i;
-	int j;
-
-	for (i = 0; i < n; i += NVEC * LANES) {
-		for (j = 0; j < NVEC; j++) {
-			const NAME(vec) k = *(const NAME(vec) *)(taps + i + j * LANES);
-
-			a[j] += *(const NAME(vec_una) *)(x + i + j * LANES) * k;
-		}
-	}
-	out[0] = NAME(total)(a);
-}
-
-/* one output frame: the window at x of all channels, cap frames apart */
-static inline __attribute__((always_inline)) void
-NAME(dots)(const T *taps, const T *x, size_t cap, unsigned nch, T *out, ptrdiff_t n)
-{
-	unsigned c;
-
-	for (c = 0; c + 1 < nch; c += 2)
-		NAME(dot2)(taps, x + c * cap, x + (c + 1) * cap, out + c, n);
-	if (c < nch)
-		NAME(dot1)(taps, x + c * cap, out + c, n);
-}
-
-static void
-NAME(exact)(struct resamp *r, struct step s, void *dst, size_t nout)
-{
-	const struct design *d = r->design;
-	const unsigned L = d->L, whole = d->M / L, part = d->M % L, nch = r->nch;
-	const size_t ntaps = d->ntaps, cap = r->cap;
-	const T *table = d->table, *hist = r->hist;
-	T *out = dst;
-
-	for (; nout > 0; nout--, out += nch) {
-		NAME(dots)(table + s.phase * ntaps, hist + s.pos, cap, nch, out, (ptrdiff_t)ntaps);
-		s.pos += whole;
-		s.phase += part;
-		if (s.phase >= L) {
-			s.phase -= L;
-			s.pos++;
-		}
-	}
-}
-
-/* the row of an output is a cubic in its place between two phases of the table */
+/* the taps of an output are cubics in its place between two phases of the table */
 static void
 NAME(interp)(struct resamp *r, struct step s, void *dst, size_t nout)
 {
 	const struct design *d = r->design;
-	const unsigned L = d->L, whole = d->M / L, part = d->M % L, nch = r->nch;
-	const size_t ntaps = d->ntaps, cap = r->cap;
-	const T *table = d->table, *hist = r->hist;
+	const unsigned L = d->L, whole = d->M / L, part = d->M % L, nphases = d->nphases;
+	const ptrdiff_t n = (ptrdiff_t)d->row, nch = (ptrdiff_t)r->nch, cap = (ptrdiff_t)r->cap;
+	const T *table = d->table, *x = (const T *)r->hist + s.pos;
 	const T scale = (T)1 / (T)L;
-	T *restrict row = r->row;
 	T *out = dst;
-	ptrdiff_t i;
+	ptrdiff_t c;
 
 	for (; nout > 0; nout--, out += nch) {
-		const unsigned at = s.phase * d->nphases;
-		const T *restrict k0 = table + at / L * CUBIC * ntaps;
-		const T *restrict k1 = k0 + ntaps, *restrict k2 = k1 + ntaps, *restrict k3 = k2 + ntaps;
-		const T x = (T)(at % L) * scale;
+		const unsigned at = s.phase * nphases;
+		const T *k = table + (ptrdiff_t)(at / L) * CUBIC * n;
+		const T u = (T)(at % L) * scale;
 
-		for (i = 0; i < (ptrdiff_t)ntaps; i++)
-			row[i] = ((k3[i] * x + k2[i]) * x + k1[i]) * x + k0[i];
-		NAME(dots)(row, hist + s.pos, cap, nch, out, (ptrdiff_t)ntaps);
-		s.pos += whole;
+		for (c = 0; c + 1 < nch; c += 2)
+			NAME(between)(k, u, x + c * cap, x + (c + 1) * cap, out + c, n);
+		if (c < nch)
+			NAME(between)(k, u, x + c * cap, x + c * cap, out + c, n);
+		x += whole;
 		s.phase += part;
 		if (s.phase >= L) {
 			s.phase -= L;
-			s.pos++;
+			x++;
 		}
 	}
 }
+
+#undef NVEC
+#undef LANES
+
+/* ---- input --------------------------------------------------------------------- */
 
 static void
 NAME(push)(struct resamp *r, const void *src, size_t nin)
@@ -154,8 +221,11 @@ NAME(push)(struct resamp *r, const void *src, size_t nin)
 	}
 }
 
-#undef SUMS
-#undef NVEC
-#undef LANES
 #undef T
 #undef NAME
+#undef SPREAD
+#undef EVEN
+#undef ODD
+#undef PAIRS
+#undef EVEN2
+#undef ODD2

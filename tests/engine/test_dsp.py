@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ENGINE = Path(__file__).resolve().parents[2] / "audiod" / "engine"
-SOURCES = [str(ENGINE / f"{name}.c") for name in ("conv", "gain", "cmap", "resamp")]
+SOURCES = [str(ENGINE / f"{name}.c") for name in ("conv", "gain", "cmap", "resamp", "resamp_design")]
 CFLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-shared", "-fPIC"]
 
 Samples = npt.NDArray[Any]
@@ -288,22 +288,28 @@ def measure(out: Samples, freq: float, rate: int) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("irate", "orate", "snr32"),
     [
-        (44100, 48000, 138),
-        (48000, 44100, 138),
-        (48000, 96000, 138),
-        (96000, 48000, 138),
-        (8000, 48000, 138),
-        (11025, 48000, 138),
-        (44101, 48000, 138),  # interpolated phases
-        (192000, 44100, 138),
-        (4000, 192000, 138),
-        (192000, 4000, 130),  # 5120 taps: the rounding of f32 sums grows with them
-        (191999, 4001, 130),
+        (44100, 48000, 140),
+        (48000, 44100, 140),
+        (48000, 96000, 140),
+        (96000, 48000, 140),
+        (8000, 48000, 140),
+        (11025, 48000, 140),
+        (32000, 48000, 140),
+        (44101, 48000, 140),  # interpolated phases
+        (192000, 44100, 140),
+        (4000, 192000, 140),
+        (192000, 4000, 135),  # 3873 taps: the rounding of f32 sums grows with them
+        (191999, 4001, 140),
     ],
 )
 def test_resampler_quality(dsp: ct.CDLL, irate: int, orate: int, snr32: float) -> None:
     scale = min(1.0, min(irate, orate) / 44100)
-    for freq in (997 * scale, 10000 * scale, 19000 * scale):
+    for freq, flat in (
+        (997 * scale, 0.001),
+        (10000 * scale, 0.001),
+        (19000 * scale, 0.001),
+        (20000 * scale, 0.01),
+    ):
         samples = tone(freq, irate, max(irate // 4, 6000))
         for dtype, snr in ((np.float32, snr32), (np.float64, 150)):
             with Resamp(dsp, irate, orate, 2, dtype) as r:
@@ -312,14 +318,14 @@ def test_resampler_quality(dsp: ct.CDLL, irate: int, orate: int, snr32: float) -
             for channel in range(2):
                 gain, distance = measure(out[:, channel], freq, orate)
                 assert distance >= snr, (freq, dtype)
-                assert abs(gain) < 0.001, (freq, dtype)
+                assert abs(gain) < flat, (freq, dtype)
 
 
 @pytest.mark.parametrize(("irate", "orate"), [(44100, 48000), (48000, 44100)])
 def test_resampler_is_flat_and_quick(dsp: ct.CDLL, irate: int, orate: int) -> None:
     with Resamp(dsp, irate, orate, 2, np.float32) as r:
-        assert r.delay <= 0.0015
-    for freq in (20, 15000, 19500, 20000):
+        assert r.delay <= 0.001
+    for freq in (20, 15000, 19500, 19800, 20000):
         out = convert(dsp, tone(freq, irate, 9000), irate, orate, np.float32)[300:].astype(np.float64)
         assert abs(measure(out[:, 0], freq, orate)[0]) < 0.01
 

@@ -3,7 +3,7 @@
  * memcpy in the same run.
  *
  *	cc -O3 -fno-wrapv -fno-math-errno -fno-trapping-math -ffp-contract=off \
- *	    tests/perf/bench_dsp.c audiod/engine/{conv,gain,cmap,resamp}.c -lm -o bench_dsp
+ *	    tests/perf/bench_dsp.c audiod/engine/{conv,gain,cmap,resamp,resamp_design}.c -lm -o bench_dsp
  *	./bench_dsp [streams]
  *
  * Each repetition runs every row once, so that a busy neighbour hits all alike;
