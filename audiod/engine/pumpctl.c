@@ -66,7 +66,7 @@ pump_command(struct pump *p, int op, struct conn *k, struct stream *s, uint32_t 
 int
 pump_new(engine *e)
 {
-	struct pump *p = calloc(1, sizeof(*p));
+	struct pump *p = mem_reserve(sizeof(*p));	/* of cache lines of its own */
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	struct cmd *a, *b;
 	int rc = -ENOMEM;
@@ -97,7 +97,7 @@ pump_new(engine *e)
 		mem_free(p->later, NLATER * sizeof(*p->later));
 		free(a);
 		free(b);
-		free(p);
+		mem_free(p, sizeof(*p));
 	}
 	return rc;
 }
@@ -119,7 +119,7 @@ pump_free(engine *e)
 	close(p->wakefd);
 	mem_free(p->ring.data, MSGRING_SIZE);
 	mem_free(p->later, NLATER * sizeof(*p->later));
-	free(p);
+	mem_free(p, sizeof(*p));
 }
 
 int
