@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 import trio
 import trio.testing
+from audiod_protocol.sndio import messages as m
+from audiod_protocol.sndio.messages import NO_DEVNUM
 from native import Message, Native, Refused
+from sndiowire import Blocks, SndioWire
 
 from audiod import config, options
 from audiod.config import Config
@@ -25,6 +28,7 @@ from audiod.engine import Device, Event, Synced
 from audiod.server import Server
 
 NUMPY = {"s16le": "<i2", "s24le": "<i4", "s32le": "<i4", "f32le": "<f4"}
+_STOP = m.Stop(True)
 SETTLING = 4  # rounds: request, its answer, what that sets off, and the answer to this
 
 
@@ -106,6 +110,64 @@ class Actor(Native):
         return " ".join([method, *map(str, params[1:])])
 
 
+class SndioActor(SndioWire):
+    """A program of sndio's on stage; `par` is the last answer to GETPAR, `credit` the sum of FLOWCTL."""
+
+    par: m.WirePar
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.path.with_name("sndio"))
+        self.stage = stage
+        self.credit = 0
+        self._blocks = Blocks(1, 1)
+
+    def frame(self, channels: int | None) -> int:
+        return (self.par.bps or 0) * (channels or 0)
+
+    async def start(self, *, xrunnotify: bool = False) -> None:
+        self._blocks = Blocks(self.frame(self.par.pchan), self.par.round or 0)
+        self.credit = 0
+        self.send(m.Start(xrunnotify))
+        await self.stage.settle()
+
+    async def say(self, *messages: m.Message | bytes) -> list[str]:
+        """Send, settle; what came."""
+        self.send(*messages)
+        await self.stage.settle()
+        return self.trace()
+
+    async def play(self, frames: np.ndarray) -> list[str]:
+        """Send frames x channels of 16 bits, whatever the credit; the caller minds it."""
+        return await self.say(self._blocks.cut(frames.astype("<i2").tobytes()))
+
+    def recorded(self) -> np.ndarray:
+        """Frames x channels, all that came so far."""
+        return np.frombuffer(bytes(self.heard), "<i2").reshape(-1, self.par.rchan or 1)
+
+    def trace(self) -> list[str]:
+        """What came since the last call, a text each: `FLOWCTL 480`, `MOVE 0`, `DATA 480` (frames), `EOF`."""
+        was = self.eof
+        words = [self._words(message) for message in self.messages()]
+        return words + ["EOF"] * (self.eof and not was)
+
+    def _words(self, message: m.ServerMessage) -> str:
+        match message:
+            case m.Flowctl(delta):
+                self.credit += delta
+                return f"FLOWCTL {delta}"
+            case m.Move(delta):
+                return f"MOVE {delta}"
+            case m.Setvol(vol):
+                return f"SETVOL {vol}"
+            case m.Data(size):
+                assert size <= m.DATAMAX and size % self.frame(self.par.rchan) == 0
+                return f"DATA {size // self.frame(self.par.rchan)}"
+            case m.ParReply(par):
+                self.par = par
+                return "GETPAR"
+        return type(message).__name__.upper()
+
+
 class Stage:
     """The server; `played` is what its device has played."""
 
@@ -113,7 +175,7 @@ class Stage:
         self.path = conf.listen.path
         self.file = folder / "played.raw"
         self.dispatch = dispatch
-        self._actors: list[Actor] = []
+        self._actors: list[Actor | SndioActor] = []
         self._synced = trio.Event()
         self._take = dispatch.take
         dispatch.take = self._taken  # type: ignore[method-assign]
@@ -147,6 +209,23 @@ class Stage:
         assert actor.trace() == ["hello answered"]
         return actor
 
+    async def sndio(self, mode: int = 1, opt: str = "default", *, devnum: int = NO_DEVNUM,
+                    who: str = "test", xrunnotify: bool = False, start: bool = True, bits: int = 16,
+                    **par: int) -> SndioActor:  # fmt: skip
+        """A program of sndio's that has opened, asked for these parameters (s16, 2 channels), and started."""
+        actor = SndioActor(self)
+        self._actors.append(actor)
+        actor.greet(mode, opt, devnum=devnum, who=who)
+        asked = {"pchan": 2, "rchan": 2, "le": 1, **par}
+        actor.send(m.Setpar(m.WirePar(bits=bits, **asked)), m.Getpar())
+        await self.settle()
+        ack, reply = actor.messages()
+        assert ack == m.Ack() and isinstance(reply, m.ParReply)
+        actor.par = reply.par
+        if start:
+            await actor.start(xrunnotify=xrunnotify)
+        return actor
+
     async def close(self) -> None:
         """All clients go, and their streams with them."""
         for actor in self._actors:
@@ -166,7 +245,7 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path, line: str = "-f manual") -> AsyncIterator[Stage]:
     """A server with this command line; its first device writes what it plays into a file."""
-    alone = ["--no-realtime", "-a", "on", "--sndio", "none", "--socket", str(folder / "s")]
+    alone = ["--no-realtime", "-a", "on", "--sndio", str(folder / "sndio"), "--socket", str(folder / "s")]
     opts = options.parse([*alone, *line.split()])
     conf = config.resolve(opts, {}, 1000)
     first = conf.devices[0]
@@ -200,7 +279,7 @@ def flat(value: int, nframes: int, channels: int = 2) -> np.ndarray:
 # ---- what tests do on it ----
 
 
-async def steps(st: Stage, actor: Actor, n: int) -> list[list[str]]:
+async def steps(st: Stage, actor: Actor | SndioActor, n: int) -> list[list[str]]:
     """The trace of each of the next n cycles."""
     found = []
     for _ in range(n):
@@ -229,6 +308,17 @@ async def play_out(st: Stage, actor: Actor, number: int, frames: np.ndarray, *, 
             return
         await st.step()
     raise AssertionError(f"{end} is never answered")
+
+
+async def stopped(st: Stage, c: SndioActor, stop: m.Message | bytes = _STOP) -> list[str]:
+    """Say STOP; what comes up to the server's, some cycles later."""
+    found = await c.say(stop)
+    for _ in range(100):
+        if "STOP" in found:
+            return found
+        await st.step()
+        found += c.trace()
+    raise AssertionError(f"STOP is never answered; there came {found}")
 
 
 def sounding(frames: np.ndarray) -> np.ndarray:

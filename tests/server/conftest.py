@@ -6,7 +6,8 @@ import io
 from collections.abc import Iterator
 
 import pytest
-from house import Client, House
+from house import Client, House, SndioClient
+from programs import opened
 
 from audiod import log
 
@@ -29,3 +30,9 @@ def house() -> Iterator[House]:
 @pytest.fixture
 def client(house: House) -> Client:
     return house.connect()
+
+
+@pytest.fixture
+def sndio(house: House) -> SndioClient:
+    """A program of sndio's that has opened the default device to play."""
+    return opened(house)
