@@ -464,6 +464,7 @@ test_within(void)
 	stage_open(&s);
 	start(&s.w, s.c, 0, s.d, &p, INT64_MAX, 0);
 	s.t->hold = 1;
+	settle(&s.w);
 	sndio_write(s.c, 10);			/* 96 in hand */
 	sndio_write(s.c, 38);
 	sndio_write(s.c, 47);
