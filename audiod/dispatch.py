@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 2048  # each may take a MB of the pump's memory when it is used to the full
 
+MUTE = Fault(Code.EPROTO, "it has not said who it is", "say hello right after connecting")
 SHUTDOWN = Fault(Code.ESHUTDOWN, "the server is ending", "connect again once it is back")
 
 
@@ -66,6 +67,7 @@ class Dispatch:
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []
         self.ending = False
+        self.on_accepted: Callable[[int], None] = lambda ident: None
         self.on_dismissed: Callable[[int], None] = lambda ident: None
         self.core.controls.move_default = self._move_default
         self.settings = Settings(config, self.core, self.devices)
@@ -110,6 +112,7 @@ class Dispatch:
         sock.detach()
         self._log.debug("client.connected", client=ident, **peer.facts)
         self.sessions[ident] = self._session(ident, conn, peer, wire)
+        self.on_accepted(ident)
 
     def _session(self, ident: int, conn: eng.Conn, peer: Peer, wire: Wire) -> Session | SndioSession:
         if wire is Wire.SNDIO:
@@ -212,6 +215,12 @@ class Dispatch:
         session = self.sessions.get(ident)
         if session is not None:
             session.breach(why.name, number)
+
+    def unheard(self, ident: int) -> None:
+        """Its time to say who it is has passed: close it if it has not."""
+        session = self.sessions.get(ident)
+        if session is not None and not session.greeted and not session.closing:
+            session.refuse(MUTE)
 
     def cut(self, ident: int) -> None:
         """Close a connection whose peer has not read its last words, if it still is there."""

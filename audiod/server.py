@@ -24,7 +24,7 @@ from audiod.config import RT_PRIO, Config
 from audiod.dispatch import Dispatch
 from audiod.engine import Wire
 from audiod.errors import AudiodError, StartError
-from audiod.linger import Linger
+from audiod.linger import GREETING, Linger
 from audiod.listener import Listener
 from audiod.state import State
 from audiod.unixsocket import UnixSocket
@@ -115,6 +115,9 @@ class Server:
                 linger = Linger(dispatch.cut)
                 dispatch.on_dismissed = linger.begin
                 nursery.start_soon(linger.watch)
+                greeting = Linger(dispatch.unheard, GREETING)
+                dispatch.on_accepted = greeting.begin
+                nursery.start_soon(greeting.watch)
                 nursery.start_soon(self._pass_events)
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)

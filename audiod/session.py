@@ -79,6 +79,11 @@ class Session:
         self._unknown: set[str] = set()
         self._log = log.get(client=ident)
 
+    @property
+    def greeted(self) -> bool:
+        """Whether its client has said hello."""
+        return self.client is not None
+
     # ---- events of the engine ----
 
     def message(self, data: bytes) -> None:

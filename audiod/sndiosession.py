@@ -88,6 +88,11 @@ class SndioSession:
         self._dismissed = dismissed
         self._log = log.get(client=ident)
 
+    @property
+    def greeted(self) -> bool:
+        """Whether its client has said HELLO."""
+        return self._wire.hello is not None
+
     # ---- events of the engine ----
 
     def message(self, data: bytes) -> None:

@@ -241,7 +241,7 @@ def _live(house: House, speaker: Speaker, tally: Counter[str], count: int) -> No
             if not isinstance(event, Notification):
                 asked[event.id] += 1
         elif rnd.random() < BREACHES:
-            why = rnd.choice([reason for reason in ProtocolReason if reason is not ProtocolReason.BLOCK])
+            why = rnd.choice([reason for reason in ProtocolReason if reason < ProtocolReason.BLOCK])
             house.engine.post(ProtocolBreach(conn.id, why, rnd.randrange(-1, 3)))
         if rnd.random() < 0.3:
             _meddle(house, rnd)

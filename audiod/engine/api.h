@@ -49,6 +49,7 @@ typedef struct conn conn;
 #define PROTO_FRAME	7	/* write: not whole frames, or none */
 #define PROTO_CREDIT	8	/* write: more than the credit */
 #define PROTO_BLOCK	9	/* sndio's wire: data across the end of a block */
+#define PROTO_STOP	10	/* sndio's wire: a stop behind a stop */
 
 #define ENDED_XRUN	1	/* policy ERROR and an xrun */
 #define ENDED_DEVICE	2	/* its device failed or was closed */

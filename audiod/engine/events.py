@@ -27,6 +27,7 @@ class ProtocolReason(enum.IntEnum):
     FRAME = 7
     CREDIT = 8
     BLOCK = 9
+    STOP = 10
 
 
 class EndReason(enum.IntEnum):

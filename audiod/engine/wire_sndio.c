@@ -144,6 +144,10 @@ sndio_take(struct pump *p, struct conn *c, const uint8_t *m, size_t len)
 		conn_die(p, c, CLOSE_BYE, 0);
 		return TAKE_MORE;
 	case M_STOP:
+		if (sl->state == SLOT_DRAIN && sl->left == SLOT_NONE) {	/* a second one */
+			conn_break(p, c, PROTO_STOP, 0);
+			return TAKE_MORE;
+		}
 		if (sl->state != SLOT_RUN)
 			break;
 		(void)message(answer, M_STOP);

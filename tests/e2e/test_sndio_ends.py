@@ -35,6 +35,7 @@ BREACHES: list[tuple[int, list[Say], str]] = [  # mode, what is said, words of t
     (1, [m.Start(), "settle", m.Getpar()], "GETPAR while it is started"),
     (1, [m.Start(), "settle", m.Start()], "START while it is started"),
     (1, [m.Stop()], "STOP while it is not started"),
+    (1, [m.Start(), "settle", m.Data(4), bytes(4), m.Stop(), m.Stop()], "STOP while it is not started"),
     (1, [bytes.fromhex("00000009") + bytes(4) + b"\0\0\0\x80" + bytes(28)], "volume 128"),
     (1, [m.Setpar(m.WirePar(bits=33))], "bits must be 1..32"),
     (1, [m.Ctlset(1, 1)], "CTLSET on a connection for audio"),

@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from audiod import config, options
 from audiod.dispatch import Dispatch
 from audiod.engine import ProtocolBreach, ProtocolReason
-from audiod.linger import GRACE
+from audiod.linger import GRACE, GREETING
 from audiod.server import Server
 
 
@@ -28,12 +28,15 @@ class Door:
         self.path, self.engine, self.dispatch = path, engine, dispatch
         self.socks: list[socket.socket] = []
 
-    async def rude(self, *, deaf: bool) -> FakeConn:
+    async def guest(self) -> FakeConn:
         sock = socket.socket(socket.AF_UNIX)
         self.socks.append(sock)
         sock.connect(str(self.path))
         await wait_all_tasks_blocked()
-        conn = self.engine.conns[max(self.engine.conns)]
+        return self.engine.conns[max(self.engine.conns)]
+
+    async def rude(self, *, deaf: bool) -> FakeConn:
+        conn = await self.guest()
         conn.deaf = deaf
         self.engine.post(ProtocolBreach(conn.id, ProtocolReason.FORMAT, -1))
         await wait_all_tasks_blocked()
@@ -106,3 +109,17 @@ async def test_a_real_socket_that_is_full(tmp_path: Path, mock_clock: MockClock)
         assert ident not in sessions
         words = c.last_words()
         assert all(m[0] == 1 for m in words[:-1]), "what was in the socket still is"
+
+
+async def test_who_never_says_who_it_is_is_closed_and_told(
+    tmp_path: Path, mock_clock: MockClock, logged: io.StringIO
+) -> None:
+    async with door(tmp_path) as d:
+        silent = await d.guest()
+        polite = await d.guest()
+        polite.receive(msgpack.packb([0, 1, "hello", [{"version": 1, "client": "polite"}]]))
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GREETING)
+        await wait_all_tasks_blocked()
+        assert silent.freed and not polite.freed
+    assert "it has not said who it is" in logged.getvalue()

@@ -50,7 +50,7 @@ class Kind(enum.StrEnum):
 
 
 class Breach(enum.StrEnum):
-    """What can be wrong with a DATA; where samples do not come here, who has seen one tells by this."""
+    """What can be wrong with DATA and STOP; where those do not come here, who has seen them tells by this."""
 
     STREAM = "stream"
     MODE = "mode"
@@ -58,6 +58,7 @@ class Breach(enum.StrEnum):
     FRAME = "frame"
     BLOCK = "block"
     CREDIT = "credit"
+    STOP = "stop"
 
 
 _BREACHES: Final = {
@@ -67,6 +68,7 @@ _BREACHES: Final = {
     Breach.FRAME: ("DATA that is not of whole frames", "a frame has bps * pchan bytes"),
     Breach.BLOCK: ("DATA across the end of a block", "cut it where a block of `round` frames ends"),
     Breach.CREDIT: ("DATA beyond the credit", "wait for FLOWCTL"),
+    Breach.STOP: ("STOP while it is not started", "wait for the answer to the first one"),
 }
 
 
