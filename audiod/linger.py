@@ -18,7 +18,7 @@ GREETING = 10.0  # seconds to say who one is: sndio's library says it as it conn
 
 
 class Linger:
-    """Connections by id, in the order in which the wait for them began; `cut` ends it after `grace` seconds."""
+    """Connections by id, in the order in which the wait began; `cut` ends it after `grace` seconds."""
 
     def __init__(self, cut: Callable[[int], None], grace: float = GRACE) -> None:
         self._cut = cut
