@@ -35,7 +35,8 @@ def watch(guard: Path, plant: str = "", *devices: str, **more: str) -> dict[str,
     run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
-    assert report["restarts"] > 0, "streams stopped and started meanwhile"
+    restarts = report["restarts"]
+    assert all(restarts.values()), f"streams of either protocol stopped and started meanwhile: {restarts}"
     threads: dict[str, dict[str, int]] = report["threads"]
     assert set(threads) == {"pump", "0", "1"}
     assert all(t["wake"] >= 20 for t in threads.values()), f"each of them was watched at work: {threads}"

@@ -483,7 +483,7 @@ static void
 test_refused(int kind)
 {
 	static const int why[] = { PROTO_STREAM, PROTO_MODE, PROTO_SIZE, PROTO_FRAME, PROTO_FRAME, PROTO_BLOCK,
-	    PROTO_BLOCK, PROTO_CREDIT, PROTO_CREDIT, PROTO_BLOCK, PROTO_FRAME, PROTO_STREAM, PROTO_STREAM, PROTO_CREDIT };
+	    PROTO_BLOCK, PROTO_CREDIT, PROTO_CREDIT, PROTO_BLOCK, PROTO_FRAME, PROTO_STREAM, PROTO_STREAM, PROTO_CREDIT, PROTO_STOP };
 	struct stream_par p = beside(STREAM_PLAY | STREAM_REC, 0);
 	struct neighbour nb;
 	struct client *c;
@@ -563,6 +563,12 @@ test_refused(int kind)
 		break;
 	case 13:
 		sndio_say(c, SNDIO_DATA, 0xfffffffc);
+		break;
+	case 14:				/* a second stop, the first not answered yet */
+		sndio_write(c, ROUND);
+		t->asked = 1;
+		sndio_say_stop(c, 1);
+		sndio_say_stop(c, 0);
 		break;
 	}
 	say(c, "\0\0\0", 4);
@@ -1183,7 +1189,7 @@ main(void)
 	RUN(test_split(11, 43));
 	RUN(test_split_frames());
 	RUN(test_within());
-	for (int kind = 0; kind < 14; kind++)
+	for (int kind = 0; kind < 15; kind++)
 		RUN(test_refused(kind));
 	RUN(test_stopped_by_control(0));
 	RUN(test_stopped_by_control(1));

@@ -1,9 +1,9 @@
 """A busy engine in this process, its threads watched by guard.c; prints what they did, as JSON.
 
 Two real clocks (loopback and null, or those that the arguments name) with
-streams over connections: resampled, 24 bits, mono, floats, duplex, a monitor,
-volumes that never stop moving, one that stops and starts.  Run by test_never.py
-with guard.so in LD_PRELOAD.
+streams over connections of either protocol: resampled, 24 bits, mono, floats,
+duplex, a monitor, volumes that never stop moving, two that stop and start.  Run
+by test_never.py with guard.so in LD_PRELOAD.
 One thread is both control and the clients.
 """
 
@@ -14,9 +14,11 @@ import json
 import select
 import socket
 import sys
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
 
 import msgpack
+from audiod_protocol.sndio import messages as sndio
 
 from audiod.engine import (
     Conn,
@@ -29,6 +31,7 @@ from audiod.engine import (
     StreamFlag,
     StreamPar,
     StreamReleased,
+    Wire,
 )
 
 WHAT = ("alloc", "free", "map", "lock", "wait", "wake")
@@ -47,26 +50,99 @@ class Client:
     par: StreamPar
     stream: Stream | None = None
     credit: int = 0
-    unpacker: msgpack.Unpacker = field(default_factory=msgpack.Unpacker)
+    stopping: bool = False  # what comes until its answer is of the stream that it stops
 
     def start(self, ident: int) -> None:
         self.stream = self.device.stream_new(ident, self.par)
-        self.credit = 0
-        self.conn.start(self.stream, 0, msgpack.packb([1, 1, None, {"stream": 0}]))
+        self.conn.start(self.stream, 0, self.started())
+
+    def take(self) -> None:
+        self.hear(self.sock.recv(1 << 16))
+        while self.credit and not self.stopping:
+            self.credit -= self.write(self.par.enc.bps * self.par.pchan)
+
+    @abstractmethod
+    def started(self) -> bytes:
+        """What control answers a start with."""
+
+    @abstractmethod
+    def hear(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def write(self, frame: int) -> int:
+        """Frames written, of that many bytes: some of the credit."""
+
+    @abstractmethod
+    def setvol(self, vol: int) -> None: ...
+
+    @abstractmethod
+    def flush(self) -> None: ...
+
+
+@dataclass
+class Native(Client):
+    unpacker: msgpack.Unpacker = field(default_factory=msgpack.Unpacker)
+
+    def started(self) -> bytes:
+        return bytes(msgpack.packb([1, 1, None, {"stream": 0}]))
+
+    def hear(self, data: bytes) -> None:
+        self.unpacker.feed(data)
+        for message in self.unpacker:
+            if message[1] == "credit":
+                self.credit += message[2][1]
+            elif message[:2] == [1, 3]:
+                self.credit, self.stopping = 0, False
 
     def send(self, message: list[object]) -> None:
         self.sock.sendall(msgpack.packb(message))
 
-    def take(self) -> None:
-        self.unpacker.feed(self.sock.recv(1 << 16))
-        for message in self.unpacker:
-            if message[1] == "credit":
-                self.credit += message[2][1]
-        if self.credit and self.par.flags & PLAY:
-            frame = self.par.enc.bps * self.par.pchan
-            n = min(self.credit, 65536 // frame)
-            self.send([2, "write", [0, bytes(n * frame)]])
-            self.credit -= n
+    def write(self, frame: int) -> int:
+        n = min(self.credit, 65536 // frame)
+        self.send([2, "write", [0, bytes(n * frame)]])
+        return n
+
+    def setvol(self, vol: int) -> None:
+        self.send([0, 2, "setvol", [{"stream": 0, "vol": vol}]])
+
+    def flush(self) -> None:
+        self.stopping = True
+        self.send([0, 3, "flush", [{"stream": 0}]])
+
+
+@dataclass
+class Sndio(Client):
+    heard: bytes = b""
+    done: int = 0  # frames of the block under way
+
+    def started(self) -> bytes:
+        return b""
+
+    def hear(self, data: bytes) -> None:
+        self.heard += data
+        while len(self.heard) >= sndio.MSG_SIZE:
+            message = sndio.decode_server(self.heard[: sndio.MSG_SIZE])
+            size = sndio.MSG_SIZE + (message.size if isinstance(message, sndio.Data) else 0)
+            if len(self.heard) < size:
+                return
+            self.heard = self.heard[size:]
+            if isinstance(message, sndio.Flowctl):
+                self.credit += message.delta
+            elif isinstance(message, sndio.Stop):
+                self.credit, self.done, self.stopping = 0, 0, False
+
+    def write(self, frame: int) -> int:
+        n = min(self.credit, self.par.round - self.done, sndio.DATAMAX // frame)
+        self.done = (self.done + n) % self.par.round
+        self.sock.sendall(sndio.encode(sndio.Data(n * frame)) + bytes(n * frame))
+        return n
+
+    def setvol(self, vol: int) -> None:
+        self.sock.sendall(sndio.encode(sndio.Setvol(vol)))
+
+    def flush(self) -> None:
+        self.stopping = True
+        self.sock.sendall(sndio.encode(sndio.Stop(False)))
 
 
 def main() -> None:
@@ -88,15 +164,24 @@ def main() -> None:
         StreamPar(S16, REC | MON, 44100, 2, 2, 1920),
     ]
     clients: list[Client] = []
-    for device in devices:
-        for p in wanted:
-            near, far = socket.socketpair()
-            clients.append(Client(near, engine.conn_new(len(clients), far.detach()), device, p))
-            clients[-1].start(len(clients))
+    for wire in Wire:
+        for device in devices:
+            for p in wanted:
+                near, far = socket.socketpair()
+                conn = engine.conn_new(len(clients), far.detach(), wire)
+                if wire == Wire.SNDIO:
+                    told = replace(
+                        p, flags=p.flags | StreamFlag.TELLXRUN, round=p.rate * par.round // par.rate
+                    )
+                    clients.append(Sndio(near, conn, device, told))
+                else:
+                    clients.append(Native(near, conn, device, p))
+                clients[-1].start(len(clients))
     by_fd = {c.sock.fileno(): c for c in clients}
     streams = {c.stream.id: c for c in clients if c.stream}
     names: dict[int, str] = {}  # by tid
     turn, next_id, begun = 0, 1000, [-1, -1]
+    restarts = {"Native": 0, "Sndio": 0}
     while True:
         ready, _, _ = select.select([engine.fileno(), *by_fd], [], [], 10)
         assert ready, "nothing happens"
@@ -109,14 +194,18 @@ def main() -> None:
                 assert client.stream is not None
                 client.stream.free()
                 next_id += 1
+                restarts[type(client).__name__] += 1
                 client.start(next_id)
                 streams[next_id] = client
         turn += 1
         if turn % 7 == 0:  # ramps never end
-            clients[turn % 3].send([0, 2, "setvol", [{"stream": 0, "vol": turn % 128}]])
+            for first in (0, len(clients) // 2):
+                clients[first + turn % 3].setvol(turn % 128)
             devices[turn % 2].setgain(1 / (1 + turn % 5))
         if turn % 50 == 0:
-            clients[1].send([0, 3, "flush", [{"stream": 0}]])
+            for first in (0, len(clients) // 2):
+                if not clients[first + 1].stopping:
+                    clients[first + 1].flush()
         cycles = [d.stats().cycles for d in devices]
         if begun[0] < 0 and min(cycles) > WARM:
             begun = cycles
@@ -129,7 +218,7 @@ def main() -> None:
         name: {w: guard.guard_count(i, k) for k, w in enumerate(WHAT)}
         for i, name in enumerate(names.values())
     }
-    print(json.dumps({"threads": counts, "restarts": next_id - 1000}))
+    print(json.dumps({"threads": counts, "restarts": restarts}))
 
 
 main()
