@@ -161,7 +161,8 @@ struct stream {
 	int told;			/* a position has been told */
 	uint32_t ticks_seen, notes_seen;
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
-	uint32_t ahead;			/* as its chain's, which control changes while it moves */
+	uint32_t ahead;			/* as its chain's, which control changes while it moves, as it does par's flags */
+	int tellxrun;			/* STREAM_TELLXRUN */
 };
 
 void	move_left(stream *);		/* control: move.c */

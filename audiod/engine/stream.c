@@ -81,6 +81,7 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 	}
 	s->swept = s->chain.swept;
 	s->ahead = s->chain.ahead;
+	s->tellxrun = (par->flags & STREAM_TELLXRUN) != 0;
 	s->weight = 1;
 	s->group_n = par->group_n;
 	atomic_store(&s->vol, par->vol > 127 ? 127 : par->vol);

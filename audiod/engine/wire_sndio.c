@@ -182,7 +182,7 @@ static uint8_t *
 sndio_xrun(uint8_t *o, const struct stream *s, int kind)
 {
 	(void)kind;
-	return s->par.flags & STREAM_TELLXRUN ? message(o, M_XRUN) : o;
+	return s->tellxrun ? message(o, M_XRUN) : o;
 }
 
 static uint8_t *

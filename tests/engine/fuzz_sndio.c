@@ -315,6 +315,19 @@ meddle(struct world *w, struct session *s)
 	}
 }
 
+/* no device runs now: whatever a client does, no more is queued for it than its buffer */
+static void
+check_queue(struct world *w, const struct session *s)
+{
+	stream *st = s->id ? w->streams[s->id].s : NULL;
+	struct stream_stats stats;
+
+	if (st == NULL || !(s->par.flags & STREAM_PLAY))
+		return;
+	stream_getstats(st, &stats);
+	CHECK(stats.written - stats.consumed <= s->par.appbufsz);
+}
+
 /* ---- the second device ---------------------------------------------------------------------------- */
 
 static void
@@ -362,6 +375,7 @@ run(struct world *w, struct neighbour *nb, long nmessages)
 		}
 		if (c->nout < 300000)
 			n += speak(s);
+		check_queue(w, s);
 		if (rnd(100) == 0)
 			meddle(w, s);
 		if (rnd(1000) == 0)
