@@ -16,14 +16,13 @@
 
 #define HOST_LE		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define DITHER_BITS	24		/* widest integer that is dithered */
+#define WORDS		512		/* samples of three bytes that are done at a time */
 #define DITHER_WEYL	0x9e3779b9u	/* step of the dither's counter: odd, so that it visits all 2^32 values */
 
 /* samples in client memory have any alignment */
 typedef int16_t s16_una __attribute__((aligned(1), may_alias));
-typedef uint16_t u16_una __attribute__((aligned(1), may_alias));
 typedef int32_t s32_una __attribute__((aligned(1), may_alias));
-typedef float f32_una __attribute__((aligned(1), may_alias));
-typedef double f64_una __attribute__((aligned(1), may_alias));
+typedef uint32_t u32_una __attribute__((aligned(1), may_alias));
 
 /* ---- encodings ----------------------------------------------------------- */
 
@@ -66,16 +65,23 @@ scale_of(unsigned bits)			/* steps of full scale */
 /*
  * Clip, then round v steps; NaN is silence.  Adding 2^23 (2^52) leaves no bits
  * for a fraction, so the addition itself rounds, and exactly, since the range
- * is not wider than that.
+ * is not wider than that.  With half of it on top, both signs of a narrower
+ * range stay between two powers of 2, where the bits of a float count steps.
  */
 static inline int32_t
-quant32(float v, float lo, float hi)	/* at most 24 bits */
+quant32(unsigned bits, float v, float lo, float hi)	/* at most 24 bits */
 {
 	float m;
+	int32_t s;
 
 	v = v == v ? v : 0;
 	v = v < hi ? v : hi;
 	v = v > lo ? v : lo;
+	if (bits <= 22) {
+		v += 0x1.8p23f;
+		memcpy(&s, &v, sizeof(s));
+		return s - 0x4b400000;
+	}
 	m = __builtin_copysignf(0x1p23f, v);
 	return (int32_t)((v + m) - m);
 }
@@ -138,19 +144,6 @@ put_any(const struct enc *e, uint8_t *p, int32_t s)
 		p[e->le ? i : e->bps - 1u - i] = (uint8_t)v;
 		v >>= 8;
 	}
-}
-
-static inline int32_t
-get_s24le3(const uint8_t *p)
-{
-	return (int32_t)*(const u16_una *)p | (int32_t)(int8_t)p[2] * 65536;
-}
-
-static inline void
-put_s24le3(uint8_t *p, int32_t s)
-{
-	*(u16_una *)p = (uint16_t)s;
-	p[2] = (uint8_t)((uint32_t)s >> 16);
 }
 
 /* ---- integers: six loops each ------------------------------------------------ */

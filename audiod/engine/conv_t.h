@@ -56,7 +56,7 @@ NAME(enc32)(const struct conv *c, const float *restrict src, void *restrict dst,
 	(void)c;
 	if (BITS <= 24) {
 		for (i = 0; i < (ptrdiff_t)n; i++) {
-			const int32_t s = quant32(src[i] * (float)scale, (float)-scale, (float)hi);
+			const int32_t s = quant32(BITS, src[i] * (float)scale, (float)-scale, (float)hi);
 
 			PUT(p + i * BPS, s);
 		}
@@ -108,7 +108,7 @@ NAME(dit32)(const struct conv *c, uint32_t *seed, const float *restrict src, voi
 	if (BITS <= 16) {
 		for (i = 0; i < (ptrdiff_t)n; i++) {
 			const float d = (float)tpdf(n0 + (uint32_t)i * DITHER_WEYL) * (1.0f / 65536);
-			const int32_t s = quant32(src[i] * (float)scale + d, (float)-scale, (float)hi);
+			const int32_t s = quant32(BITS, src[i] * (float)scale + d, (float)-scale, (float)hi);
 
 			PUT(p + i * BPS, s);
 		}

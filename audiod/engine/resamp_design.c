@@ -152,7 +152,7 @@ impulse_tap(const struct impulse *m, const struct design *d, unsigned p, unsigne
 {
 	const long k = 2 * ((long)i + 1) * (long)m->res - (long)d->ntaps * (long)m->res - 2 * (long)p;
 
-	return m->h[((k < 0 ? -k : k) - m->odd) / 2];
+	return m->h[(k < 0 ? -k : k) / 2];
 }
 
 /* the sum of a phase's taps, which is made 1 so that all phases pass DC alike */

@@ -6,8 +6,9 @@
  * of each lane of a and b side by side, defined.  Undefines all but VECTOR and
  * KEEP at the end.
  *
- * Partial sums are always as many and always added in the same order: the
- * samples depend neither on the width of the vectors nor on how runs are cut.
+ * Partial sums are always as many and always added in the same order, wherever
+ * in its row an output's taps begin: the samples depend neither on the width of
+ * the vectors nor on how runs are cut.
  */
 
 typedef T NAME(vec) __attribute__((vector_size(VECTOR), may_alias));

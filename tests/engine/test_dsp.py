@@ -191,6 +191,28 @@ def test_any_float_is_rounded_and_clipped(
         assert encode(conv, samples) == pack(enc, values)
 
 
+@pytest.mark.parametrize("enc", [e for e in INTEGERS if e[1] == (e[0] + 7) // 8 and e[2:] == (1, 1, 0, 0)])
+def test_a_long_run_is_its_parts(dsp: ct.CDLL, enc: Encoding) -> None:
+    """However kernels cut it: 1,303 samples at once, and 7 at a time, from any address."""
+    conv, bps = converter(dsp, enc), enc[1]
+    data = np.random.default_rng(3).bytes(1303 * bps)
+    for dtype, dither in ((np.float32, conv.dit32), (np.float64, conv.dit64)):
+        samples = decode(conv, data, dtype)
+        parts = [decode(conv, data[at * bps : (at + 7) * bps], dtype) for at in range(0, 1303, 7)]
+        assert np.array_equal(samples, np.concatenate(parts))
+        assert encode(conv, samples) == b"".join(encode(conv, part) for part in parts)
+        seeds, outs = (
+            [ct.c_uint32(9), ct.c_uint32(9)],
+            [ct.create_string_buffer(1303 * bps) for _ in range(2)],
+        )
+        dither(ct.addressof(conv), ct.addressof(seeds[0]), samples.ctypes.data, ct.addressof(outs[0]), 1303)
+        for at, part in zip(range(0, 1303, 7), parts, strict=True):
+            to = ct.addressof(outs[1]) + at * bps
+            dither(ct.addressof(conv), ct.addressof(seeds[1]), part.ctypes.data, to, len(part))
+        assert outs[0].raw == outs[1].raw
+        assert seeds[0].value == seeds[1].value
+
+
 @pytest.mark.parametrize("enc", FLOATS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_round_trip(dsp: ct.CDLL, enc: Encoding, dtype: type) -> None:

@@ -1,16 +1,19 @@
 /*
- * bench_dsp.c: what the mixing path and the resampler cost, as multiples of
- * memcpy in the same run.
+ * bench_dsp.c: what the mixing path and the resampler cost: ns a stereo frame
+ * and stream, as multiples of memcpy, and of the same by another build.
  *
- *	cc -O3 -fno-wrapv -fno-math-errno -fno-trapping-math -ffp-contract=off \
- *	    tests/perf/bench_dsp.c audiod/engine/{conv,gain,cmap,resamp,resamp_design}.c -lm -o bench_dsp
- *	./bench_dsp [streams]
+ *	F="-O3 -fno-wrapv -fno-math-errno -fno-trapping-math -ffp-contract=off"
+ *	E=$(echo audiod/engine/{conv,gain,cmap,resamp,resamp_design}.c)
+ *	cc $F -shared -fPIC $E -lm -o new.so
+ *	cc $F -DKERN_LEVEL=0 -shared -fPIC $E -lm -o plain.so	# or an older tree's
+ *	cc $F tests/perf/bench_dsp.c -o bench_dsp
+ *	./bench_dsp STREAMS BLOCK ./new.so [./plain.so]
  *
- * Each repetition runs every row once, so that a busy neighbour hits all alike;
- * a row's time is the lower quartile of its thread CPU times.  Prints ns a
- * stereo frame and stream, and the ratio to the row's memcpy.
+ * Each repetition runs every row of every build once, so that a busy neighbour
+ * hits all alike; a row's time is the lower quartile of its thread CPU times.
  */
 #define _POSIX_C_SOURCE 200809L
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,133 +21,166 @@
 #include <time.h>
 #include "../../audiod/engine/dsp.h"
 
-#define ROUND	480			/* frames a block */
 #define NREPS	101
-#define STREAMS	16
+#define NBUILDS	2
 
-static int16_t *pcm;			/* [nstreams][ROUND * 2] */
+/* one build of the kernels and what it works on; samples are stereo */
+struct build {
+	int (*conv_init)(struct conv *, const struct enc *);
+	size_t (*clip_count32)(const struct conv *, const float *, size_t);
+	void (*gain_set)(struct gain *, double);
+	void (*gain_ramp)(struct gain *, double, unsigned);
+	void (*cmap_init)(struct cmap *, unsigned, int, int, unsigned, int, int, int);
+	void (*cmap_mix32)(const struct cmap *, struct gain *, const float *, float *, size_t);
+	void (*cmap_mix64)(const struct cmap *, struct gain *, const double *, double *, size_t);
+	int (*resamp_new)(struct resamp **, unsigned, unsigned, unsigned, int, unsigned);
+	unsigned (*resamp_need)(const struct resamp *, unsigned);
+	void (*resamp_run)(struct resamp *, const void *, unsigned, void *, unsigned);
+	struct conv s16, s24, s32;
+	struct cmap stereo;
+	struct resamp **up, **down, **odd, **up64;
+	struct gain *gains;
+} builds[NBUILDS], *b;
+
+static unsigned nbuilds, block;
+static int16_t *pcm;			/* [nstreams][block * 2] */
 static int16_t *copy;			/* one block */
-static float *scratch, *bus;
+static float *scratch, *out, *bus;
 static double *scratch64, *bus64;
-static struct gain *gains;
-static struct resamp **up, **down, **odd, **up64;
-static struct conv s16, s24, s32;
-static struct cmap stereo;
 static uint32_t seed = 1;
 static float sink;
+
+static const int16_t *
+stream(unsigned s)
+{
+	return pcm + (size_t)s * block * 2;
+}
 
 static void
 copy_s16(unsigned s)
 {
-	memcpy(copy, pcm + (size_t)s * ROUND * 2, ROUND * 2 * sizeof(*pcm));
+	memcpy(copy, stream(s), block * 2 * sizeof(*pcm));
 	__asm__ volatile("" ::: "memory");
 }
 
 static void
 mix_steady(unsigned s)
 {
-	gain_set(&gains[s], 0.3);
-	s16.dec32(&s16, pcm + (size_t)s * ROUND * 2, scratch, ROUND * 2);
-	cmap_mix32(&stereo, &gains[s], scratch, bus, ROUND);
+	b->gain_set(&b->gains[s], 0.3);
+	b->s16.dec32(&b->s16, stream(s), scratch, block * 2);
+	b->cmap_mix32(&b->stereo, &b->gains[s], scratch, bus, block);
 }
 
 static void
 mix_ramp(unsigned s)
 {
-	gain_set(&gains[s], 0.3);
-	gain_ramp(&gains[s], 0.2, ROUND);
-	s16.dec32(&s16, pcm + (size_t)s * ROUND * 2, scratch, ROUND * 2);
-	cmap_mix32(&stereo, &gains[s], scratch, bus, ROUND);
+	b->gain_set(&b->gains[s], 0.3);
+	b->gain_ramp(&b->gains[s], 0.2, block);
+	b->s16.dec32(&b->s16, stream(s), scratch, block * 2);
+	b->cmap_mix32(&b->stereo, &b->gains[s], scratch, bus, block);
+}
+
+static void
+mix_resampled(unsigned s)
+{
+	const unsigned n = b->resamp_need(b->up[s], block);
+
+	b->gain_set(&b->gains[s], 0.3);
+	b->s16.dec32(&b->s16, stream(s), scratch, n * 2);
+	b->resamp_run(b->up[s], scratch, n, out, block);
+	b->cmap_mix32(&b->stereo, &b->gains[s], out, bus, block);
 }
 
 static void
 mix_steady64(unsigned s)
 {
-	gain_set(&gains[s], 0.3);
-	s16.dec64(&s16, pcm + (size_t)s * ROUND * 2, scratch64, ROUND * 2);
-	cmap_mix64(&stereo, &gains[s], scratch64, bus64, ROUND);
+	b->gain_set(&b->gains[s], 0.3);
+	b->s16.dec64(&b->s16, stream(s), scratch64, block * 2);
+	b->cmap_mix64(&b->stereo, &b->gains[s], scratch64, bus64, block);
 }
 
 static void
 encode_s16(unsigned s)
 {
 	(void)s;
-	s16.enc32(&s16, scratch, copy, ROUND * 2);
+	b->s16.enc32(&b->s16, scratch, copy, block * 2);
 }
 
 static void
 encode_dither(unsigned s)
 {
 	(void)s;
-	s16.dit32(&s16, &seed, scratch, copy, ROUND * 2);
+	b->s16.dit32(&b->s16, &seed, scratch, copy, block * 2);
 }
 
 static void
 encode_s24(unsigned s)
 {
 	(void)s;
-	s24.enc32(&s24, scratch, bus64, ROUND * 2);
+	b->s24.enc32(&b->s24, scratch, bus64, block * 2);
 }
 
 static void
 encode_s32(unsigned s)
 {
 	(void)s;
-	s32.enc32(&s32, scratch, bus64, ROUND * 2);
+	b->s32.enc32(&b->s32, scratch, bus64, block * 2);
 }
 
 static void
 decode_s24(unsigned s)
 {
-	s24.dec32(&s24, pcm + (size_t)s * ROUND * 2, scratch, ROUND * 2);
+	b->s24.dec32(&b->s24, stream(s), scratch, block * 2);
 }
 
 static void
 count_clips(unsigned s)
 {
 	(void)s;
-	sink += (float)clip_count32(&s16, scratch, ROUND * 2);
+	sink += (float)b->clip_count32(&b->s16, scratch, block * 2);
 }
 
 static void
 resample(struct resamp *r, const void *in)
 {
-	resamp_run(r, in, resamp_need(r, ROUND), bus64, ROUND);
+	b->resamp_run(r, in, b->resamp_need(r, block), bus64, block);
 }
 
-static void resample_up(unsigned s) { resample(up[s], scratch); }
-static void resample_down(unsigned s) { resample(down[s], scratch); }
-static void resample_odd(unsigned s) { resample(odd[s], scratch); }
-static void resample_up64(unsigned s) { resample(up64[s], scratch64); }
+static void resample_up(unsigned s) { resample(b->up[s], scratch); }
+static void resample_down(unsigned s) { resample(b->down[s], scratch); }
+static void resample_odd(unsigned s) { resample(b->odd[s], scratch); }
+static void resample_up64(unsigned s) { resample(b->up64[s], scratch64); }
 
 static struct row {
 	const char *name;
 	void (*run)(unsigned stream);
-	double ns[NREPS];
+	unsigned frames;		/* about so many a repetition */
+	double ns[NBUILDS][NREPS];
 } rows[] = {
-	{ .name = "memcpy s16 stereo", .run = copy_s16 },
-	{ .name = "decode s16 + mix, steady gain", .run = mix_steady },
-	{ .name = "decode s16 + mix, ramp", .run = mix_ramp },
-	{ .name = "decode s16 + mix, steady gain, f64", .run = mix_steady64 },
-	{ .name = "decode s24le3", .run = decode_s24 },
-	{ .name = "encode s16", .run = encode_s16 },
-	{ .name = "encode s16, dither", .run = encode_dither },
-	{ .name = "encode s24le3", .run = encode_s24 },
-	{ .name = "encode s32", .run = encode_s32 },
-	{ .name = "count clips", .run = count_clips },
-	{ .name = "resample 44100 -> 48000", .run = resample_up },
-	{ .name = "resample 48000 -> 44100", .run = resample_down },
-	{ .name = "resample 44101 -> 48000 (interpolated)", .run = resample_odd },
-	{ .name = "resample 44100 -> 48000, f64", .run = resample_up64 },
+	{ .name = "memcpy s16 stereo", .run = copy_s16, .frames = 200000 },
+	{ .name = "decode s16, mix", .run = mix_steady, .frames = 200000 },
+	{ .name = "decode s16, mix, ramp", .run = mix_ramp, .frames = 200000 },
+	{ .name = "decode s16, mix, f64", .run = mix_steady64, .frames = 200000 },
+	{ .name = "decode s16 of 44100, to 48000, mix", .run = mix_resampled, .frames = 15000 },
+	{ .name = "decode s24le3", .run = decode_s24, .frames = 100000 },
+	{ .name = "encode s16", .run = encode_s16, .frames = 100000 },
+	{ .name = "encode s16, dither", .run = encode_dither, .frames = 50000 },
+	{ .name = "encode s24le3", .run = encode_s24, .frames = 50000 },
+	{ .name = "encode s32", .run = encode_s32, .frames = 50000 },
+	{ .name = "count clips", .run = count_clips, .frames = 100000 },
+	{ .name = "resample 44100 -> 48000", .run = resample_up, .frames = 15000 },
+	{ .name = "resample 48000 -> 44100", .run = resample_down, .frames = 15000 },
+	{ .name = "resample 44101 -> 48000, interpolated", .run = resample_odd, .frames = 10000 },
+	{ .name = "resample 44100 -> 48000, f64", .run = resample_up64, .frames = 10000 },
 };
 #define NROWS	(sizeof(rows) / sizeof(rows[0]))
 
 static int
-less(const void *a, const void *b)
+less(const void *x, const void *y)
 {
-	const double x = *(const double *)a, y = *(const double *)b;
+	const double v = *(const double *)x, w = *(const double *)y;
 
-	return (x > y) - (x < y);
+	return (v > w) - (v < w);
 }
 
 static double
@@ -173,7 +209,7 @@ resamps(unsigned n, unsigned irate, unsigned orate, int f64)
 	unsigned s;
 
 	for (s = 0; s < n; s++) {
-		if (resamp_new(&r[s], irate, orate, 2, f64, ROUND) < 0) {
+		if (b->resamp_new(&r[s], irate, orate, 2, f64, block) < 0) {
 			fprintf(stderr, "bench_dsp: no resampler from %u to %u Hz\n", irate, orate);
 			exit(1);
 		}
@@ -181,62 +217,110 @@ resamps(unsigned n, unsigned irate, unsigned orate, int f64)
 	return r;
 }
 
+static void
+find(void *lib, const char *name, void *fn)	/* fn: where the pointer to the function goes */
+{
+	void *p = dlsym(lib, name);
+
+	if (p == NULL) {
+		fprintf(stderr, "bench_dsp: %s\n", dlerror());
+		exit(1);
+	}
+	memcpy(fn, &p, sizeof(p));
+}
+
+static void
+load(const char *path, unsigned n)
+{
+	const struct enc e16 = { 16, 2, 1, 1, 0, 0 }, e24 = { 24, 3, 1, 1, 0, 0 }, e32 = { 32, 4, 1, 1, 0, 0 };
+	void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+	if (lib == NULL) {
+		fprintf(stderr, "bench_dsp: %s\n", dlerror());
+		exit(1);
+	}
+	b = &builds[nbuilds++];
+#define FIND(f)	find(lib, #f, &b->f)
+	FIND(conv_init);
+	FIND(clip_count32);
+	FIND(gain_set);
+	FIND(gain_ramp);
+	FIND(cmap_init);
+	FIND(cmap_mix32);
+	FIND(cmap_mix64);
+	FIND(resamp_new);
+	FIND(resamp_need);
+	FIND(resamp_run);
+	b->conv_init(&b->s16, &e16);
+	b->conv_init(&b->s24, &e24);
+	b->conv_init(&b->s32, &e32);
+	b->cmap_init(&b->stereo, 2, 0, 1, 2, 0, 1, 1);
+	b->gains = need(calloc(n, sizeof(*b->gains)));
+	b->up = resamps(n, 44100, 48000, 0);
+	b->down = resamps(n, 48000, 44100, 0);
+	b->odd = resamps(n, 44101, 48000, 0);
+	b->up64 = resamps(n, 44100, 48000, 1);
+}
+
+static void
+measure(struct row *row, unsigned n, unsigned rep)
+{
+	const unsigned times = row->frames / (n * block) + 1;
+	unsigned again, s;
+
+	for (b = builds; b < builds + nbuilds; b++) {
+		const double t = now();
+
+		for (again = 0; again < times; again++)
+			for (s = 0; s < n; s++)
+				row->run(s);
+		row->ns[b - builds][rep] = (now() - t) / times / n / block;
+	}
+}
+
 int
 main(int argc, char **argv)
 {
-	const unsigned n = argc > 1 ? (unsigned)atoi(argv[1]) : STREAMS;
-	const struct enc e16 = { 16, 2, 1, 1, 0, 0 }, e24 = { 24, 3, 1, 1, 0, 0 }, e32 = { 32, 4, 1, 1, 0, 0 };
-	unsigned s, i, rep, again;
+	unsigned n, i, k, rep;
+	double ns[NBUILDS];
 
-	if (n < 1) {
-		fprintf(stderr, "usage: bench_dsp [streams]\n");
+	if (argc < 4 || argc > 3 + NBUILDS || atoi(argv[1]) < 1 || atoi(argv[2]) < 16) {
+		fprintf(stderr, "usage: bench_dsp STREAMS BLOCK BUILD.so [OTHER.so]\n");
 		return 2;
 	}
-	conv_init(&s16, &e16);
-	conv_init(&s24, &e24);
-	conv_init(&s32, &e32);
-	cmap_init(&stereo, 2, 0, 1, 2, 0, 1, 1);
-	pcm = need(calloc((size_t)n * ROUND * 2 + ROUND, sizeof(*pcm)));
-	copy = need(calloc(ROUND * 2, sizeof(*copy)));
-	scratch = need(calloc(ROUND * 4, sizeof(*scratch)));
-	bus = need(calloc(ROUND * 2, sizeof(*bus)));
-	scratch64 = need(calloc(ROUND * 4, sizeof(*scratch64)));
-	bus64 = need(calloc(ROUND * 2, sizeof(*bus64)));
-	gains = need(calloc(n, sizeof(*gains)));
-	up = resamps(n, 44100, 48000, 0);
-	down = resamps(n, 48000, 44100, 0);
-	odd = resamps(n, 44101, 48000, 0);
-	up64 = resamps(n, 44100, 48000, 1);
-	for (i = 0; i < n * ROUND * 2; i++)
+	n = (unsigned)atoi(argv[1]);
+	block = (unsigned)atoi(argv[2]);
+	pcm = need(calloc((size_t)(n + 1) * block * 2, sizeof(*pcm)));
+	copy = need(calloc(block * 2, sizeof(*copy)));
+	scratch = need(calloc(block * 4, sizeof(*scratch)));
+	out = need(calloc(block * 2, sizeof(*out)));
+	bus = need(calloc(block * 2, sizeof(*bus)));
+	scratch64 = need(calloc(block * 4, sizeof(*scratch64)));
+	bus64 = need(calloc(block * 2, sizeof(*bus64)));
+	for (i = 3; i < (unsigned)argc; i++)
+		load(argv[i], n);
+	for (i = 0; i < n * block * 2; i++)
 		pcm[i] = (int16_t)(i * 40503u >> 3);
-	for (i = 0; i < ROUND * 4; i++)
+	for (i = 0; i < block * 4; i++)
 		scratch64[i] = scratch[i] = (float)((int)(i * 40503u % 65536) - 32768) / 65536;
 
 	for (rep = 0; rep < NREPS; rep++) {
-		memset(bus, 0, ROUND * 2 * sizeof(*bus));
-		memset(bus64, 0, ROUND * 2 * sizeof(*bus64));
-		for (i = 0; i < NROWS; i++) {
-			/* cheap rows often enough for the clock */
-			const unsigned times = (i < 10 ? 512 : 32) / n + 1;
-			const double t = now();
-
-			for (again = 0; again < times; again++)
-				for (s = 0; s < n; s++)
-					rows[i].run(s);
-			rows[i].ns[rep] = (now() - t) / times / n / ROUND;
-		}
+		memset(bus, 0, block * 2 * sizeof(*bus));
+		memset(bus64, 0, block * 2 * sizeof(*bus64));
+		for (i = 0; i < NROWS; i++)
+			measure(&rows[i], n, rep);
 	}
-	printf("%u streams, blocks of %d frames%23s ns/frame  x memcpy\n", n, ROUND, "");
+	printf("%u streams, blocks of %u frames%16s ns/frame  x memcpy%s\n", n, block, "",
+	    nbuilds > 1 ? "  other's ns   of it" : "");
 	for (i = 0; i < NROWS; i++) {
-		qsort(rows[i].ns, NREPS, sizeof(rows[i].ns[0]), less);
-		printf("%-52s %10.3f %9.1f\n", rows[i].name, rows[i].ns[NREPS / 4],
-		    rows[i].ns[NREPS / 4] / rows[0].ns[NREPS / 4]);
-	}
-	for (s = 0; s < n; s++) {
-		resamp_free(up[s]);
-		resamp_free(down[s]);
-		resamp_free(odd[s]);
-		resamp_free(up64[s]);
+		for (k = 0; k < nbuilds; k++) {
+			qsort(rows[i].ns[k], NREPS, sizeof(double), less);
+			ns[k] = rows[i].ns[k][NREPS / 4];
+		}
+		printf("%-44s %10.3f %9.1f", rows[i].name, ns[0], ns[0] / rows[0].ns[0][NREPS / 4]);
+		if (nbuilds > 1)
+			printf(" %11.3f %7.2f", ns[1], ns[0] / ns[1]);
+		printf("\n");
 	}
 	return sink < 0;
 }
