@@ -5,12 +5,13 @@
  *
  *	fuzz_sndio [messages [seed]]
  *
- * Input is a function of the seed alone.  A client speaks mostly sense: it starts,
+ * What is said comes from the seed; what it meets is the threads' affair.  A client speaks mostly sense: it starts,
  * writes within its credit and its block, stops, starts again; now and then a
  * message is cut, changed, doubled, of a wrong or huge size, or the rest is noise;
  * the peer may not read, and may be gone at any byte.  Control, played by the test,
  * answers by the book, and besides stops, ends, moves and closes at random; a
- * second device fails, runs dry and goes away.  What any client is told is right
+ * second device fails, runs dry and goes away, a third has a clock of its own,
+ * so that what happens there depends on time.  What any client is told is right
  * nevertheless (peer_sndio.h): a mark, sent as the answer to a start, says which
  * stream begins.
  */
@@ -24,11 +25,12 @@ struct session {
 	int ended;			/* control: ... which it has ended itself */
 	int refused;			/* control: closed for what it has said */
 	struct stream_par par;		/* ... as it was made */
+	int timed;			/* ... has been on the third device */
 	int starting, stopping;		/* client: what it waits for */
 };
 
 static struct session sessions[NSESSIONS];
-static device *shaky;			/* the second device */
+static device *shaky, *timed;		/* the second device, the third */
 static device *steady;			/* the neighbour's */
 static long nclosed;			/* by control, for what a client has said */
 static uint32_t seed;
@@ -203,7 +205,8 @@ begin(struct world *w, struct session *s)
 
 	if (rnd(2))
 		p.flags |= STREAM_TELLXRUN;
-	id = stream_make(w, rnd(4) ? steady : shaky, &p);
+	s->timed = rnd(6) == 0;
+	id = stream_make(w, s->timed ? timed : rnd(4) ? steady : shaky, &p);
 	(void)sndio_msg(b, SNDIO_MARK, id);
 	put_be32(b + 12, p.flags & STREAM_PLAY ? p.pchan * p.enc.bps : 0);
 	put_be32(b + 16, p.flags & (STREAM_REC | STREAM_MON) ? p.rchan * p.enc.bps : 0);
@@ -279,6 +282,7 @@ meddle(struct world *w, struct session *s)
 	conn *c = s->c->c;
 	uint8_t b[SNDIO_SIZE];
 	stream *st = s->id ? w->streams[s->id].s : NULL;
+	uint32_t number;
 
 	switch (rnd(10)) {
 	case 0:
@@ -307,22 +311,25 @@ meddle(struct world *w, struct session *s)
 			CHECK_EQ(conn_close(c, (int)rnd(2)), 0);
 		break;
 	case 7:
-		if (st && live(w, s))
-			(void)stream_move(st, rnd(2) ? steady : shaky, &s->par);
+		if (st == NULL || !live(w, s))
+			break;
+		number = rnd(5);
+		s->timed |= number == 4;
+		(void)stream_move(st, number == 4 ? timed : number & 1 ? steady : shaky, &s->par);
 		break;
 	default:
 		s->c->deaf = !s->c->deaf;
 	}
 }
 
-/* no device runs now: whatever a client does, no more is queued for it than its buffer */
+/* no clock runs now but the third's: whatever a client does, no more is queued for it than its buffer */
 static void
 check_queue(struct world *w, const struct session *s)
 {
 	stream *st = s->id ? w->streams[s->id].s : NULL;
 	struct stream_stats stats;
 
-	if (st == NULL || !(s->par.flags & STREAM_PLAY))
+	if (st == NULL || s->timed || !(s->par.flags & STREAM_PLAY))
 		return;
 	stream_getstats(st, &stats);
 	CHECK(stats.written - stats.consumed <= s->par.appbufsz);
@@ -411,6 +418,7 @@ main(int argc, char **argv)
 	neighbour_speaks(&w, &nb, &sndio);
 	steady = nb.d;
 	shaky_open(&w);
+	timed = open_device(&w, "loopback", "", 0, 48, 4);
 	nbroken = run(&w, &nb, nmessages);
 	printf("%ld messages in %u sessions with %u streams, %ld ended by a breach; %lld blocks beside them\n", nmessages,
 	    w.nconns - 1, w.nstreams - 1, nbroken + nclosed, (long long)nb.nblocks);
@@ -419,6 +427,7 @@ main(int argc, char **argv)
 		nstarted += w.streams[i].nstopped;
 	CHECK(nmessages < 1000 || nstarted > nmessages / 1000);	/* and much went well */
 	device_close(shaky);
+	device_close(timed);
 	w.message = NULL;
 	neighbour_end(&w, &nb);
 	world_close(&w);
