@@ -11,7 +11,7 @@
  * read, and may be gone at any byte.  Control answers, stops, ends, starts and
  * closes at random.  live.h checks that everything comes back exactly once.
  */
-#include "live.h"
+#include "neighbour.h"
 
 #define NSESSIONS	8		/* at once */
 

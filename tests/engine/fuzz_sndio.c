@@ -5,17 +5,16 @@
  *
  *	fuzz_sndio [messages [seed]]
  *
- * What is said comes from the seed; what it meets is the threads' affair.  A client speaks mostly sense: it starts,
- * writes within its credit and its block, stops, starts again; now and then a
- * message is cut, changed, doubled, of a wrong or huge size, or the rest is noise;
- * the peer may not read, and may be gone at any byte.  Control, played by the test,
- * answers by the book, and besides stops, ends, moves and closes at random; a
- * second device fails, runs dry and goes away, a third has a clock of its own,
- * so that what happens there depends on time.  What any client is told is right
- * nevertheless (peer_sndio.h): a mark, sent as the answer to a start, says which
- * stream begins.
+ * What is said comes from the seed; what it meets is the threads' affair.  A
+ * client speaks mostly sense: it starts, writes within its credit and its block,
+ * stops, starts again; now and then a message is cut, changed, doubled, of a wrong
+ * or huge size, or the rest is noise; the peer may not read, and may be gone at any
+ * byte.  Control, played by the test, answers by the book, and besides stops, ends,
+ * moves and closes at random; a second device fails, runs dry and goes away, a
+ * third has a clock of its own.  What any client is told is right nevertheless
+ * (peer_sndio.h): a mark, sent as the answer to a start, says which stream begins.
  */
-#include "live.h"
+#include "neighbour.h"
 
 #define NSESSIONS	8		/* at once */
 

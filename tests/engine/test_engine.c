@@ -6,7 +6,7 @@
  * Exactness is asserted on the manual clock, where a block passes when the test
  * says so; on real and free clocks only what holds however late a thread is.
  */
-#include "live.h"
+#include "neighbour.h"
 
 static const struct stream_par duplex = { .enc = { 16, 2, 1, 1, 1, 0 }, .flags = STREAM_PLAY | STREAM_REC,
     .rate = 48000, .pchan = 2, .rchan = 2, .appbufsz = 480, .pmin = 2, .pmax = 3, .rmin = 2, .rmax = 3,
