@@ -100,6 +100,10 @@ class OnCard(Server):
     def xruns(self) -> dict[str, int]:
         return {"card": self.card_xruns()}
 
+    def late(self) -> list[str]:
+        """What it logged of each xrun."""
+        return [line for line in self.log.read_text().splitlines() if "event=xrun" in line]
+
     def load(self, *args: object) -> list[str | Path]:
         return [LAB / "sndio_load", "-d", f"snd,{self.unit}/default", *map(str, args)]
 

@@ -169,6 +169,7 @@ def latency(rows: list[Row]) -> Iterator[str]:
             f"{wall['p99']:8.2f}{wall['max']:8.2f}{row['bufsz']:6}{ends(trip):>12}{ends(off):>9}{ours:>5}{others:>5}{card:>5}"
             f"{row['lag_frames']:7.0f}"
         )
+        yield from (f"      {line}" for line in row["log"])
 
 
 def ends(stats: Row) -> str:
