@@ -124,7 +124,7 @@ sweep_link(struct conn *c)
 void
 conn_mode(struct pump *p, struct conn *c)
 {
-	int sweep = c->nrun > 0 && c->nbegun == c->nrun && !c->several;
+	int sweep = c->nrun > 0 && c->nbegun == c->nrun && !c->several && !c->hungry;
 	struct epoll_event ev = { .data.ptr = c };
 
 	if (c->dead)
@@ -148,6 +148,19 @@ conn_mode(struct pump *p, struct conn *c)
 			conn_die(p, c, CLOSE_ERROR, errno);
 		c->adding = 0;
 	}
+}
+
+/*
+ * A socket holds few messages if they are small: one whose streams run short
+ * although it was read twice is read as it comes, until they are full again.
+ */
+void
+conn_hungry(struct pump *p, struct conn *c, int hungry)
+{
+	if (c->hungry == hungry)
+		return;
+	c->hungry = hungry;
+	conn_mode(p, c);
 }
 
 /* end all that it plays and records, at once */

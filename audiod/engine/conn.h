@@ -72,6 +72,7 @@ struct conn {
 	int dirty;			/* in the pump's list of those with output */
 	int swept;			/* out of epoll, read once a cycle */
 	int late;			/* swept: read again a guard time before the next cycle */
+	int hungry;			/* held less than a block even so: in epoll until it is full again */
 	int several;			/* its streams are on several devices: stays in epoll */
 	int adding;			/* not yet registered */
 	uint32_t events;		/* epoll mask */
@@ -130,6 +131,7 @@ void	conn_out(struct pump *, struct conn *, const uint8_t *end);	/* ... up to he
 void	conn_queue(struct pump *, struct conn *, const void *, uint32_t n);	/* control's messages */
 void	sweep_unlink(struct conn *);
 void	conn_late(struct conn *, int late);
+void	conn_hungry(struct pump *, struct conn *, int hungry);
 void	conn_mode(struct pump *, struct conn *);	/* epoll or sweep, what to wait for */
 
 void	*pump_run(void *);		/* the thread */

@@ -422,3 +422,67 @@ clip_count64(const struct conv *c, const double *src, size_t n)
 	}
 	return total;
 }
+
+/* ---- is there anything to round? ----------------------------------------------- */
+
+#define GRID_BLOCK	64		/* samples until it is asked: most mixes that round show it at once */
+#define F32_WHOLE	0x1.8p23f	/* added and taken away, leaves a whole number; for up to 22 bits */
+#define F64_WHOLE	0x1.8p52
+
+int
+on_grid32(const struct conv *c, const float *src, size_t n)
+{
+	const float scale = (float)scale_of(c->enc.bits);
+	const double wide = scale_of(c->enc.bits);
+
+	if (c->enc.flt)
+		return 0;
+	while (n > 0) {
+		const ptrdiff_t m = n < GRID_BLOCK ? (ptrdiff_t)n : GRID_BLOCK;
+		int32_t off = 0;
+		ptrdiff_t i;
+
+		if (c->enc.bits <= 22)
+			for (i = 0; i < m; i++) {
+				const float x = src[i] * scale;
+
+				off |= x != (x + F32_WHOLE) - F32_WHOLE;
+			}
+		else
+			for (i = 0; i < m; i++) {
+				const double x = (double)src[i] * wide;
+
+				off |= x != (x + F64_WHOLE) - F64_WHOLE;
+			}
+		if (off)
+			return 0;
+		src += m;
+		n -= (size_t)m;
+	}
+	return 1;
+}
+
+int
+on_grid64(const struct conv *c, const double *src, size_t n)
+{
+	const double scale = scale_of(c->enc.bits);
+
+	if (c->enc.flt)
+		return 0;
+	while (n > 0) {
+		const ptrdiff_t m = n < GRID_BLOCK ? (ptrdiff_t)n : GRID_BLOCK;
+		int32_t off = 0;
+		ptrdiff_t i;
+
+		for (i = 0; i < m; i++) {
+			const double x = src[i] * scale;
+
+			off |= x != (x + F64_WHOLE) - F64_WHOLE;
+		}
+		if (off)
+			return 0;
+		src += m;
+		n -= (size_t)m;
+	}
+	return 1;
+}

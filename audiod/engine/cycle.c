@@ -93,7 +93,7 @@ may_bypass(const device *d, const stream *s)
 	    gain_steady(&s->gain) && gain_now(&s->gain) == 1;
 }
 
-/* the mix into bytes; clips once */
+/* the mix into bytes; clips once, dithers only what it rounds */
 static void
 dev_encode(device *d)
 {
@@ -106,14 +106,14 @@ dev_encode(device *d)
 				d->mix64[i] += (double)d->mix32[i];
 		if (clip_count64(&d->conv, d->mix64, n))
 			atomic_fetch_add_explicit(&d->clipped, 1, memory_order_relaxed);
-		if (dither)
+		if (dither && !on_grid64(&d->conv, d->mix64, n))
 			d->conv.dit64(&d->conv, &d->seed, d->mix64, d->pblock, n);
 		else
 			d->conv.enc64(&d->conv, d->mix64, d->pblock, n);
 	} else if (d->mix32_used) {
 		if (clip_count32(&d->conv, d->mix32, n))
 			atomic_fetch_add_explicit(&d->clipped, 1, memory_order_relaxed);
-		if (dither)
+		if (dither && !on_grid32(&d->conv, d->mix32, n))
 			d->conv.dit32(&d->conv, &d->seed, d->mix32, d->pblock, n);
 		else
 			d->conv.enc32(&d->conv, d->mix32, d->pblock, n);

@@ -58,7 +58,7 @@ void
 dev_xrun(device *d, stream *s, int kind, int64_t missing)
 {
 	struct event ev = { .type = EV_XRUN, .id = s ? s->id : 0, .dev = d->id, .err = kind,
-	    .a = d->due_ns, .b = d->wake_ns, .e = missing };
+	    .a = d->first_due_ns, .b = d->wake_ns, .e = missing };
 
 	if (s) {
 		ev.c = atomic_load_explicit(&s->arrival_ns, memory_order_relaxed);
@@ -151,6 +151,7 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 	int n, rc = 0;
 
 	n = d->drv->ready(d->drvh, pfds, &due);
+	d->first_due_ns = due != 0 ? due : d->due_ns;
 	if (n == -EPIPE) {
 		if (due != 0)
 			d->due_ns = due;	/* whose xrun it was depends on it */

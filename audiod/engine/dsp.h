@@ -47,6 +47,8 @@ int	enc_packed(const struct enc *);			/* 1 if no padding bits: bits == 8 * bps *
 int	conv_init(struct conv *, const struct enc *);	/* 0 or -EINVAL */
 size_t	clip_count32(const struct conv *, const float *, size_t nsamples);	/* samples that the encoder would clip; 0 for floats */
 size_t	clip_count64(const struct conv *, const double *, size_t nsamples);
+int	on_grid32(const struct conv *, const float *, size_t nsamples);	/* all are steps of the encoding: nothing is rounded; 0 for floats */
+int	on_grid64(const struct conv *, const double *, size_t nsamples);
 void	enc_silence(const struct enc *, void *dst, size_t nsamples);
 
 /* ---- volume and gain ---------------------------------------------------- */

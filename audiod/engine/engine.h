@@ -241,6 +241,7 @@ struct device {
 	uint32_t master_seen;
 	double master_now, recmaster_now;
 	int64_t due_ns, wake_ns;	/* of this cycle */
+	int64_t first_due_ns;		/* of the first cycle of this wake-up: how late it is */
 	int nlate;			/* streams short in this cycle */
 	uint32_t seed;			/* dither */
 	float *mix32;			/* round x pchan */

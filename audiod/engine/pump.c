@@ -349,17 +349,41 @@ unblock(struct pump *p)
 	}
 }
 
-/* read those swept; all: not only the late ones, and who is late is found out anew */
+/* right after a cycle: read all that are swept; who is late is found out anew */
 static void
-sweep(struct pump *p, struct pdev *pd, int all)
+sweep_all(struct pump *p, struct pdev *pd)
 {
 	for (struct conn *c = pd->swept, *next; c; c = next) {
 		next = c->snext;
-		if (all)
-			conn_late(c, 0);
-		else if (!c->late)
+		conn_late(c, 0);
+		conn_read(p, c);
+	}
+}
+
+static int
+runs_short(const struct conn *c)	/* a stream of it has no block for the next cycle */
+{
+	for (uint32_t i = 0; i < c->nslots; i++) {
+		const struct stream *s = c->slots[i].stream;
+
+		if (c->slots[i].state == SLOT_RUN && s->play &&
+		    s->play->cap - fring_room(s->play) < s->ahead / 2)
+			return 1;
+	}
+	return 0;
+}
+
+/* a guard time before the next cycle: read those that hold too little for two more */
+static void
+sweep_late(struct pump *p, struct pdev *pd)
+{
+	for (struct conn *c = pd->swept, *next; c; c = next) {
+		next = c->snext;
+		if (!c->late)
 			continue;
 		conn_read(p, c);
+		if (!c->dead && runs_short(c))
+			conn_hungry(p, c, 1);
 	}
 }
 
@@ -375,7 +399,7 @@ cycles(struct pump *p)
 		seq = atomic_load_explicit(&pd->dev->seq, memory_order_acquire);
 		if (seq != pd->seq) {
 			pd->seq = seq;
-			sweep(p, pd, 1);
+			sweep_all(p, pd);
 			emit_all(p, pd);
 		}
 	}
@@ -392,7 +416,7 @@ sweeps(struct pump *p)
 		if (sweep_time(pd, &due) > p->now)
 			continue;
 		pd->swept_due = due;
-		sweep(p, pd, 0);
+		sweep_late(p, pd);
 	}
 }
 

@@ -187,8 +187,12 @@ slot_emit(struct pump *p, struct stream *s)
 			conn_die(p, c, CLOSE_SELF, 0);
 		return;
 	}
-	if (sl->state == SLOT_RUN && s->play && s->play->cap - fring_room(s->play) < s->ahead)
-		conn_late(c, 1);
+	if (sl->state == SLOT_RUN && s->play) {
+		if (s->play->cap - fring_room(s->play) < s->ahead)
+			conn_late(c, 1);
+		if (c->hungry && fring_room(s->play) <= s->ahead / 2)
+			conn_hungry(p, c, 0);
+	}
 	if (c->out_len > OUT_SOFT) {
 		c->starved = 1;
 		atomic_store_explicit(&s->held_ns, p->now, memory_order_relaxed);

@@ -293,6 +293,7 @@ async def test_5_autovol_follows_who_joins_and_leaves_by_ramps(tmp_path: Path) -
         guest = await c.open()
         c.play(guest, flat(0, 1920))
         c.request("stop", stream=guest)
+        await st.settle()
         await st.step(12)
         out = st.played()[:, 0].astype(int)
         assert np.all(out[:1920] == 20000) and np.all(out[2400:3840] == 10000)

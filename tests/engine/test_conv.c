@@ -218,6 +218,43 @@ test_clip(void)
 	CHECK_EQ(clip_count64(&c, d, 11), 0);
 }
 
+/* every step of an encoding is on its grid, the half between two is not, wherever it lies */
+static void
+test_grid(unsigned bits, unsigned bps)
+{
+	const double steps = ldexp(1, (int)bits - 1);
+	float f[1000];
+	double d[1000];
+	struct conv c;
+	size_t i, k;
+
+	init(&c, bits, bps, 1, 1, 0, 0);
+	for (i = 0; i < 1000; i++) {
+		d[i] = floor((double)i / 999 * 2 * (steps - 1) - (steps - 1)) / steps;
+		f[i] = (float)d[i];
+	}
+	CHECK(on_grid64(&c, d, 1000));
+	if (bits <= 24)
+		CHECK(on_grid32(&c, f, 1000));
+	for (k = 0; k < 1000; k += 37) {
+		const double was = d[k];
+
+		d[k] = was / 2 + 0.25 / steps;
+		f[k] = (float)d[k];
+		CHECK(!on_grid64(&c, d, 1000));
+		if (bits <= 22)
+			CHECK(!on_grid32(&c, f, 1000));
+		d[k] = was;
+		f[k] = (float)was;
+	}
+	CHECK(on_grid64(&c, d, 0) && on_grid32(&c, f, 0));
+	d[999] = NAN;
+	f[999] = NAN;
+	CHECK(!on_grid64(&c, d, 1000) && !on_grid32(&c, f, 1000));
+	init(&c, 32, 4, 1, 1, 0, 1);
+	CHECK(!on_grid32(&c, f, 10) && !on_grid64(&c, d, 10));
+}
+
 static void
 test_float(unsigned bits, unsigned le)
 {
@@ -398,6 +435,10 @@ main(void)
 	test_rounding(32, 4, 1);
 	test_rounding(32, 4, 0);
 	test_clip();
+	test_grid(8, 1);
+	test_grid(16, 2);
+	test_grid(24, 3);
+	test_grid(32, 4);
 	for (le = 0; le < 2; le++) {
 		test_float(32, le);
 		test_float(64, le);

@@ -9,7 +9,7 @@
 #include "conform.h"
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
-#define FEW		8		/* frames */
+#define FEW		1		/* frames a sio_write of the scenario `few` */
 
 /* what must be true of the positions of a stream that played */
 static void
