@@ -8,7 +8,7 @@ standard library alone, for the prober, too.  No thread, no clock, no file.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PLAY, REC = "play", "rec"
 DIRECTIONS = (PLAY, REC)
@@ -87,6 +87,9 @@ class Endpoint:
 
     def side(self, direction: str) -> Side | None:
         return self.play if direction == PLAY else self.rec
+
+    def with_side(self, direction: str, side: Side) -> Endpoint:
+        return replace(self, play=side) if direction == PLAY else replace(self, rec=side)
 
     @property
     def mode(self) -> str:
