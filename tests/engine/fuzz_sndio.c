@@ -369,7 +369,7 @@ run(struct world *w, struct neighbour *nb, long nmessages)
 
 		if (c && (c->fd < 0 || c->eof || c->c == NULL || w->conns[c->id].nbroken)) {
 			if (c->c && w->conns[c->id].nbroken)
-				CHECK_EQ(conn_close(c->c, (int)rnd(2)), 0);
+				CHECK_EQ(conn_close(c->c, c->deaf ? 0 : (int)rnd(2)), 0);	/* who does not read is not waited for */
 			BEAT_UNTIL(w, nb, c->c == NULL);
 			nbroken += w->conns[c->id].nbroken;
 			client_free(w, c);
