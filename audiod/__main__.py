@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
-    opts = options.parse(argv, config.drivers())
+    opts = options.parse(argv, config.default_device())
     if opts.help:
         print(options.USAGE, end="")
         return 0

@@ -20,13 +20,15 @@ from audiod_protocol.params import Enc
 from audiod_protocol.sndio.messages import BASE_PORT
 
 from audiod import configfile, layers
+from audiod.cards import kernel
+from audiod.cards.kernel import ROOTS, Roots
 from audiod.configfile import Merged
 from audiod.core import Format
 from audiod.errors import ConfigError, Problem, UsageError
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options
-from audiod.policy import CARD_DRIVERS, Share
-from audiod.spec import DRIVERS, DeviceSpec
+from audiod.policy import Share, best_endpoint
+from audiod.spec import DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
 RATE = 48000  # Hz
@@ -40,7 +42,6 @@ STATE_DIR = Path("/var/lib/audiod")
 SNDIO_DIR = Path("/tmp/sndio")  # where libsndio looks; of one user's server: with "-UID" behind it
 SNDIO_STREAMS = 1024  # streams of sndio's wire at a time; each may take a connection and a MB
 USERS = "audio"
-CARDS = Path("/dev/snd")  # where the kernel has sound cards
 ALSA = "libasound.so.2"
 NONE = "none"
 
@@ -144,15 +145,16 @@ class Config:
         return BASE_PORT + self.unit
 
 
-def drivers(cards: Path = CARDS, library: str = ALSA) -> tuple[str, ...]:
-    """The drivers that have a device on this machine: a card's one that plays, and its library."""
+def default_device(roots: Roots = ROOTS, library: str = ALSA) -> str:
+    """SPEC of the best card that plays, where the library of cards is, else of none."""
+    best = best_endpoint(kernel.glance(roots))
+    if best is None:
+        return "null"
     try:
-        if any(cards.glob("pcmC*D*p")):
-            ctypes.CDLL(library)
-            return DRIVERS
+        ctypes.CDLL(library)
     except OSError:
-        pass  # without the library
-    return tuple(driver for driver in DRIVERS if driver not in CARD_DRIVERS)
+        return "null"
+    return best.spec
 
 
 def load(options: Options, environ: Mapping[str, str], euid: int) -> Config:

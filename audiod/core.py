@@ -23,7 +23,7 @@ from audiod.subdevice import SubDevice
 
 STREAMS_MAX = 4096  # open streams of the whole server: four times the largest goal, each may take 2 MB
 
-TOPICS = ("streams", "devices", "controls", "events")
+TOPICS = ("streams", "devices", "cards", "controls", "events")
 
 Row = dict[str, object]
 Subscriber = Callable[[str, Row], None]

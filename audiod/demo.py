@@ -58,7 +58,7 @@ def main(path: str | None) -> int:
 async def _demo(socket: Path, target: Path) -> None:
     alone = ["--state", "none", "--sndio", "none", "--socket", str(socket)]
     words = [*alone, "-f", f"file:{quote(str(target))}?clock=real"]
-    server = Server(config.resolve(options.parse(words), {}, 0))
+    server = Server(config.resolve(options.parse(words), {}, 0), look=False)
     async with trio.open_nursery() as nursery:
         await nursery.start(_serve, server)
         print(f"a private server plays into {target.name} for {SECONDS} seconds")

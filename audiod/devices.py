@@ -19,6 +19,7 @@ from audiod_protocol.negotiation import DeviceClock
 from audiod_protocol.params import Enc
 
 from audiod import log, policy
+from audiod.cards.scan import CardError
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
 from audiod.engine import Clock, DeviceConf, DevicePar, Encoding, EngineError
@@ -74,6 +75,7 @@ class Devices:
         for device in self.all:
             device.row.apply = device.apply
         self.on_failed: Callable[[int, Fault], None] = lambda number, fault: None
+        self.locate: Callable[[str], str] = lambda argument: argument  # a card's PCM; raises CardError
         self._by_ident: dict[int, OpenDevice] = {}
         self._idents = itertools.count(1)
         self._log = log.get()
@@ -252,14 +254,17 @@ class Devices:
         )
         ident = next(self._idents)
         try:
+            if conf.spec.driver == "alsa":
+                wanted = replace(wanted, arg=self.locate(conf.spec.argument))
             handle = self.engine.device_open(ident, wanted)
-        except EngineError as error:
-            self._log.error("device.refused", device=row.number, name=row.name, reason=error.strerror)
+        except (EngineError, CardError) as error:
+            reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
+            self._log.error("device.refused", device=row.number, name=row.name, reason=reason)
             self._set_state(device, DeviceState.FAILED)
             raise FaultError(
                 Fault(
                     Code.ENODEV,
-                    f"device {row.number} ({row.name}) cannot be opened: {error.strerror}",
+                    f"device {row.number} ({row.name}) cannot be opened: {reason}",
                     "mend the cause and open the stream again; audiod's log has the details",
                 )
             ) from error

@@ -13,12 +13,16 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audiod_protocol.errors import Code, Fault, FaultError
 
 from audiod import engine as eng
 from audiod import log, policy, realtime
+from audiod.cards.inventory import Inventory, differences
+from audiod.cards.rows import endpoint_row
+from audiod.cards.scan import Scanner
 from audiod.config import Config
 from audiod.core import Core, Device, Row
 from audiod.devices import Devices
@@ -51,6 +55,7 @@ class Dispatch:
         rules: policy.Rules | None = None,
         rt_prio: int = 0,
         limits: realtime.Limits | None = None,
+        cards: Scanner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = engine
@@ -63,6 +68,9 @@ class Dispatch:
         )
         self.devices = Devices(engine, self.core, config.devices)
         self.devices.on_failed = self._device_failed
+        self.cards = cards or Scanner()
+        self.cards.on_change = self._cards_changed
+        self.devices.locate = self.cards.locate
         self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []
@@ -71,7 +79,7 @@ class Dispatch:
         self.on_dismissed: Callable[[int], None] = lambda ident: None
         self.core.controls.move_default = self._move_default
         self.settings = Settings(config, self.core, self.devices)
-        self._queries = Queries(self.core, self.settings, unit=config.unit, facts=self._facts)
+        self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
         self._runs = itertools.count(1)
         self._idents = itertools.count(1)
@@ -279,6 +287,10 @@ class Dispatch:
             for stream in list(session.streams.values()):
                 if stream.row.sub.device == number and stream.run is None:
                     stream.die(fault)
+
+    def _cards_changed(self, old: Inventory, new: Inventory) -> None:
+        for event, one in differences(old, new):
+            self.core.publish("cards", event, partial(endpoint_row, one))
 
     def _move_default(self, number: int) -> None:
         """Move the sub-device `default` to another device, with its streams.  Raises FaultError(ENODEV)."""

@@ -9,7 +9,7 @@ in, frozen Options out; the environment and the file system are config.py's.
 from __future__ import annotations
 
 import getopt
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from audiod_protocol.params import Enc
 
 from audiod import spec
 from audiod.errors import UsageError
-from audiod.policy import Share, best_driver
+from audiod.policy import Share
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_name
 
@@ -58,8 +58,8 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
     -e enc       its encoding (default: s16)
     -w on|off    lower the volume of its streams as their number grows (default: off)
   -f SPEC        a device: driver[:argument][?key=value&...]
-                 drivers: alsa:PCM, null, file:PATH, loopback (default: alsa if
-                 there is a sound card, else null); rsnd/0 is the first card
+                 drivers: alsa:PCM, null, file:PATH, loopback (default: the
+                 best sound card, else null); rsnd/0 is the first card
   for the sub-device that follows as -s:
     -c min:max   channels it may play on, -C min:max record from (default: 0:1)
     -j on|off    join or expand channels (default: on)
@@ -140,16 +140,16 @@ class _Letters:
     maxvol: int = VOLUME_MAX
 
 
-def parse(argv: Sequence[str], drivers: Collection[str] = ("null",)) -> Options:
+def parse(argv: Sequence[str], default: str = "null") -> Options:
     """Read the arguments behind the program's name.  Raises UsageError, one line.
 
-    `drivers`: those that have a device on this machine, the best of which is the default.
+    `default`: SPEC of the device where none is named.
     """
     try:
         pairs, rest = getopt.gnu_getopt(list(argv), LETTERS, list(LONG))
     except getopt.GetoptError as error:
         raise UsageError(str(error), hint="audiod --help lists the options") from None
-    reading = _Reading(best_driver(drivers))
+    reading = _Reading(default)
     for letter, value in pairs:
         reading.take(letter, value)
     return reading.done(rest)

@@ -9,6 +9,7 @@ chooses, this file never acts.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,12 +19,10 @@ from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc
 from audiod_protocol.sndio.messages import NO_DEVNUM
 
+from audiod.cards.inventory import Card, Endpoint, Inventory
 from audiod.subdevice import SubDevice
 
 T = TypeVar("T")
-
-CARD_DRIVERS = ("alsa", "oss")  # of real cards, the better ones first
-DRIVER_PREFERENCE = (*CARD_DRIVERS, "null")  # null is everywhere
 
 
 # ---- who gets in --------------------------------------------------------------
@@ -124,9 +123,35 @@ def may_configure(uid: int | None, *, server_uid: int | None) -> Fault | None:
 # ---- which device ----------------------------------------------------------------
 
 
-def best_driver(available: Collection[str]) -> str:
-    """The driver of the default device when none is configured."""
-    return next(driver for driver in DRIVER_PREFERENCE if driver in available)
+_DIGITAL = re.compile(r"\b(HDMI|DisplayPort|DP|S/?PDIF|IEC958|Digital)\b", re.IGNORECASE)
+_PRETENDED = ("Dummy", "Loopback")  # kernel drivers of cards that nobody hears
+_BUSES = ("usb", "pci")  # somebody has plugged it in; it is built in; what else there may be
+
+
+def best_endpoint(there: Inventory) -> Endpoint | None:
+    """What plays when no device is configured; None: nothing can.
+
+    The hardware itself, of one card for good, so that nothing converts behind our
+    back.  In this order counts that it can be used, as far as is known; that it is
+    heard, not snd-dummy or snd-aloop; that it is analog: behind a digital output
+    or HDMI there need not be anything; its bus, USB before PCI before others; the
+    lower number of the card, then of the PCM.
+    """
+    cards = {card.identity: card for card in there.cards}
+    known = [one for one in there.endpoints if one.raw and one.play is not None and one.card in cards]
+    return min(known, key=lambda one: _worth(one, cards[one.card]), default=None)
+
+
+def _worth(one: Endpoint, card: Card) -> tuple[int, ...]:
+    assert one.play is not None
+    return (
+        not one.play.usable,
+        card.driver in _PRETENDED,
+        _DIGITAL.search(one.name.removeprefix(card.name)) is not None,
+        _BUSES.index(card.bus) if card.bus in _BUSES else len(_BUSES),
+        card.number,
+        one.device or 0,
+    )
 
 
 def resolve(name: str, subdevices: Mapping[str, T]) -> T:

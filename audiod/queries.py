@@ -1,6 +1,6 @@
 """Queries: the requests about the server as a whole, and its controls.
 
-`devices streams status controls control.set stream.move export`: rows made of
+`devices cards streams status controls control.set stream.move export`: rows made of
 the core, numbers read when asked for.  Holds nothing of its own.  Control thread.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.limits import PROTOCOL_VERSION, ROWS_MAX
 from audiod_protocol.validate import (
+    CardsArgs,
     ControlsArgs,
     ControlSetArgs,
     ExportArgs,
@@ -22,6 +23,8 @@ from audiod_protocol.validate import (
 )
 
 from audiod import __version__, policy
+from audiod.cards.rows import PAGE, card_row, endpoint_row
+from audiod.cards.scan import Scanner
 from audiod.core import Core, Row
 from audiod.policy import Culprit
 from audiod.settings import Settings
@@ -30,13 +33,17 @@ from audiod.settings import Settings
 class Queries:
     """Answers of the server; `facts` gives what only the server knows, for `status`."""
 
-    def __init__(self, known: Core, settings: Settings, *, unit: int, facts: Callable[[], Row]) -> None:
+    def __init__(
+        self, known: Core, settings: Settings, cards: Scanner, *, unit: int, facts: Callable[[], Row]
+    ) -> None:
         self.hello: Row = {"server": f"audiod {__version__}", "unit": unit}
         self._core = known
         self._settings = settings
+        self._cards = cards
         self._facts = facts
         self._methods: dict[str, Callable[[Any], Row]] = {
             "devices": self._list_devices,
+            "cards": self._list_cards,
             "streams": self._list_streams,
             "status": self._status,
             "controls": self._list_controls,
@@ -57,6 +64,19 @@ class Queries:
     def _list_devices(self, args: Any) -> Row:
         rows = [self._core.device_row(device) for device in self._core.devices]
         return {"version": PROTOCOL_VERSION, "devices": rows}
+
+    def _list_cards(self, args: CardsArgs) -> Row:
+        """At most PAGE endpoints in their order; `next`: ask again with it as `after`, or nil."""
+        first = args.after or 0
+        found = self._cards.inventory
+        return {
+            "version": PROTOCOL_VERSION,
+            "cards": [card_row(card) for card in found.cards],
+            "endpoints": [endpoint_row(one) for one in found.endpoints[first : first + PAGE]],
+            "scanning": self._cards.scanning,
+            "error": found.error,
+            "next": first + PAGE if first + PAGE < len(found.endpoints) else None,
+        }
 
     def _list_streams(self, args: StreamsArgs) -> Row:
         """At most ROWS_MAX rows in the order of ids; `next`: ask again with it as `after`, or nil."""

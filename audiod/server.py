@@ -50,8 +50,11 @@ def compiled_engine(rt_prio: int) -> Engine:
 class Server:
     """A daemon; `serve` returns when it has ended in order."""
 
-    def __init__(self, config: Config, *, make_engine: EngineFactory = compiled_engine) -> None:
+    def __init__(
+        self, config: Config, *, make_engine: EngineFactory = compiled_engine, look: bool = True
+    ) -> None:
         self.config = config
+        self._look_for_cards = look
         self._log = log.get()
         self._limits = realtime.read_limits()
         self._rt_prio = realtime.wanted(self._limits, RT_PRIO) if config.realtime else 0
@@ -133,6 +136,8 @@ class Server:
                         unit=self.config.unit,
                     )
                     task_status.started(dispatch)
+                    if self._look_for_cards and dispatch.cards.needed:
+                        nursery.start_soon(dispatch.cards.scan)
                     await self._ending.wait()
                     door.cancel_scope.cancel()
                 opened.close()  # now that nobody waits for them any more

@@ -144,3 +144,13 @@ def find_card(wanted: str, cards: Iterable[Card], but: Collection[str] = ()) -> 
         if card.identity not in but and (card.identity + ":").startswith((wanted + ":", wanted + "@")):
             return card
     return None
+
+
+def differences(old: Inventory, new: Inventory) -> list[tuple[str, Endpoint]]:
+    """Endpoints that are "gone", "new", or another than before ("change"), in this order."""
+    before = {(one.card, one.pcm): one for one in old.endpoints}
+    after = {(one.card, one.pcm): one for one in new.endpoints}
+    found = [("gone", one) for key, one in before.items() if key not in after]
+    found += [("new", one) for key, one in after.items() if key not in before]
+    found += [("change", one) for key, one in after.items() if before.get(key, one) != one]
+    return found

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audiod.cards.inventory import PLAY, REC, Card, Endpoint, Inventory, Side, find_card
@@ -40,8 +40,11 @@ ROOTS = Roots()
 
 def glance(roots: Roots = ROOTS) -> Inventory:
     """The cards and their PCMs, nothing of which was asked what it can do."""
-    cards = find_cards(roots)
-    endpoints = [endpoint for card in cards for endpoint in _endpoints(card, roots)]
+    cards, endpoints = [], []
+    for card in find_cards(roots):
+        found, without = _endpoints(card, roots)
+        cards.append(replace(card, error=_no_files(without)) if without and not found else card)
+        endpoints += found
     return Inventory(tuple(cards), tuple(endpoints))
 
 
@@ -148,27 +151,38 @@ def _usb_id(usb: Path) -> str:
 # ---- its PCMs ----------------------------------------------------------------------------
 
 
-def _endpoints(card: Card, roots: Roots) -> Iterator[Endpoint]:
-    found: dict[int, dict[str, str]] = {}
+def _endpoints(card: Card, roots: Roots) -> tuple[list[Endpoint], list[Path]]:
+    """The PCMs that can be reached, and the device files that are missing for the others."""
+    names: dict[int, dict[str, str]] = {}
     for device, direction, name in _pcms(card.number, roots):
-        found.setdefault(device, {})[direction] = name or found.get(device, {}).get(direction, "")
-    for device, names in sorted(found.items()):
-        name = next(filter(None, names.values()), f"PCM {device}")
-        sides = {
-            direction: Side(error=_forbidden(roots.dev / f"pcmC{card.number}D{device}{letter}"))
-            for letter, direction in (("p", PLAY), ("c", REC))
-            if direction in names
-        }
-        yield Endpoint(
-            hardware(card, device),
-            f"{card.name} {name}",
-            card.identity,
-            device,
-            raw=True,
-            play=sides.get(PLAY),
-            rec=sides.get(REC),
-            spec=spec(card, device),
-        )
+        names.setdefault(device, {})[direction] = name or names.get(device, {}).get(direction, "")
+    found, missing = [], []
+    for device, named in sorted(names.items()):
+        sides = {}
+        for letter, direction in (("p", PLAY), ("c", REC)):
+            node = roots.dev / f"pcmC{card.number}D{device}{letter}"
+            if direction in named and node.exists():
+                sides[direction] = Side(error=_forbidden(node))
+            elif direction in named:
+                missing.append(node)
+        if sides:
+            found.append(endpoint(card, device, named, sides))
+    return found, missing
+
+
+def endpoint(card: Card, device: int, names: Mapping[str, str], sides: Mapping[str, Side]) -> Endpoint:
+    """A PCM of the hardware; `names` and `sides` of its directions."""
+    name = next(filter(None, names.values()), f"PCM {device}")
+    return Endpoint(
+        hardware(card, device),
+        f"{card.name} {name}",
+        card.identity,
+        device,
+        raw=True,
+        play=sides.get(PLAY),
+        rec=sides.get(REC),
+        spec=spec(card, device),
+    )
 
 
 def _pcms(card: int, roots: Roots) -> Iterator[tuple[int, str, str]]:
@@ -189,12 +203,13 @@ _DIRECTION = {"p": PLAY, "c": REC}
 
 
 def _forbidden(node: Path) -> str | None:
-    """Why a PCM's device file cannot be opened, as far as can be seen."""
-    if not node.exists():
-        return f"there is no {node}: give this system or container its /dev/snd"
-    if not os.access(node, os.R_OK | os.W_OK):
-        return f"{node} is not permitted: audiod's user must be in the card's group, audio"
-    return None
+    if os.access(node, os.R_OK | os.W_OK):
+        return None
+    return f"{node} is not permitted: audiod's user must be in the card's group, audio"
+
+
+def _no_files(missing: list[Path]) -> str:
+    return f"there is no {missing[0]}: give this system or container the card's device files"
 
 
 # ---- files ------------------------------------------------------------------------------------

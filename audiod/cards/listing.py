@@ -125,7 +125,8 @@ def _cards(known: Sequence[Card], controls: Mapping[int, Control]) -> tuple[Card
     for number, control in controls.items():
         card = numbers.get(number) or Card(number, control.id, control.name, f"id:{control.id or number}")
         name = control.name or card.name
-        numbers[number] = replace(card, id=card.id or control.id, name=_clean(name), error=control.error)
+        error = card.error or control.error
+        numbers[number] = replace(card, id=card.id or control.id, name=_clean(name), error=error)
     return tuple(numbers[number] for number in sorted(numbers))
 
 
@@ -143,19 +144,8 @@ def _raw(card: Card, known: Inventory, control: Control | None) -> list[Endpoint
             for direction in info.names
         }
         if sides:
-            name = next(filter(None, info.names.values()), f"PCM {info.device}")
-            found.append(
-                Endpoint(
-                    kernel.hardware(card, info.device),
-                    _clean(f"{card.name} {name}"),
-                    card.identity,
-                    info.device,
-                    raw=True,
-                    play=sides.get(PLAY),
-                    rec=sides.get(REC),
-                    spec=kernel.spec(card, info.device),
-                )
-            )
+            one = kernel.endpoint(card, info.device, info.names, sides)
+            found.append(replace(one, name=_clean(one.name)))
     return found
 
 

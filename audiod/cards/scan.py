@@ -2,7 +2,7 @@
 
 Invariant: `inventory` is always whole and is replaced at once; one bad endpoint
 spoils no other; a card that somebody else, or this server, has open is not opened.
-Control thread; whoever is about to open a card calls `give_way` first.
+Control thread; whoever is about to open a card calls `locate` first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 
 from audiod import log
 from audiod.cards import kernel, listing
-from audiod.cards.inventory import DIRECTIONS, Card, Endpoint, Inventory, Side
+from audiod.cards.inventory import DIRECTIONS, Endpoint, Inventory, Side
 from audiod.cards.kernel import ROOTS, Roots
 from audiod.cards.libasound import Hint, PcmInfo
 from audiod.cards.listing import Control
@@ -33,6 +33,10 @@ CONFIGS = (
 )
 
 Stamp = tuple[object, ...]
+
+
+class CardError(Exception):
+    """A card must not, or cannot, be opened; `str()` says why."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,21 @@ class Scanner:
         """Whether there may be anything to find: a card, or a configuration made for this process."""
         return bool(self.inventory.cards or self._roots.dev.is_dir() or os.environ.get("ALSA_CONFIG_PATH"))
 
-    def give_way(self) -> None:
-        """A card is about to be opened: stop asking, so that it is not found busy."""
+    def locate(self, argument: str) -> str:
+        """The PCM to open for the argument of a SPEC; from now on nothing of ours has it open.
+
+        Raises CardError: its card is not there, or the prober has died of it, and so might we.
+        """
+        pcm = kernel.resolve(argument, self._roots)
+        if pcm is None:
+            there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self._roots))
+            raise CardError(f"{argument}: the card is not there" + (f", but {there}" if there else ""))
+        why = self._deadly.get("") or self._deadly.get(pcm or "default")
+        if why is not None:
+            raise CardError(f"{pcm}: {why}")
         if self.scanning:
             self._worker.interrupt()
-
-    def refusal(self, pcm: str) -> str | None:
-        """Why this PCM must not be opened in this process: the prober has died of it."""
-        return self._deadly.get("") or self._deadly.get(pcm)
+        return pcm
 
     async def scan(self, *, fresh: bool = False) -> Inventory:
         """Look for everything anew; `fresh`: ask also those that have answered before."""
@@ -251,21 +262,3 @@ def _program(thread: int) -> str:
     except OSError:
         return f"process {thread}"
     return f"{name} (pid {thread})"
-
-
-def differences(old: Inventory, new: Inventory) -> list[tuple[str, Card | Endpoint]]:
-    """What has come ("new"), changed ("change") and gone ("gone"), cards before endpoints."""
-    found: list[tuple[str, Card | Endpoint]] = []
-    for before, after in (
-        ({one.identity: one for one in old.cards}, {one.identity: one for one in new.cards}),
-        (
-            {(one.card, one.pcm): one for one in old.endpoints},
-            {(one.card, one.pcm): one for one in new.endpoints},
-        ),
-    ):
-        first: Mapping[Any, Card | Endpoint] = before
-        then: Mapping[Any, Card | Endpoint] = after
-        found += [("gone", one) for key, one in first.items() if key not in then]
-        found += [("new", one) for key, one in then.items() if key not in first]
-        found += [("change", one) for key, one in then.items() if key in first and first[key] != one]
-    return found

@@ -53,7 +53,7 @@ StreamNumber = Annotated[int, Meta(ge=0, lt=NSTREAMS)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
-Topic = Literal["streams", "devices", "controls", "events"]
+Topic = Literal["streams", "devices", "cards", "controls", "events"]
 Transport = Literal["inline", "shm"]
 Export = Literal["state", "config"]
 _LITERALS = {"topics": Topic, "transport": Transport, "what": Export}
@@ -125,6 +125,10 @@ class SetvolArgs(StreamArgs, frozen=True):
 
 class DevicesArgs(_Args, frozen=True):
     pass
+
+
+class CardsArgs(_Args, frozen=True):
+    after: Number | None = None
 
 
 class StreamsArgs(_Args, frozen=True):
@@ -208,6 +212,7 @@ METHODS: Final = _methods(
     Method("close", CloseArgs, ("stream",), (Code.EBADF,)),
     Method("setvol", SetvolArgs, ("stream",), _OF_STREAM),
     Method("devices", DevicesArgs, ("version", "devices")),
+    Method("cards", CardsArgs, ("version", "cards", "endpoints", "scanning", "error", "next")),
     Method("streams", StreamsArgs, ("version", "streams", "next")),
     Method(
         "status",

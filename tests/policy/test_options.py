@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from audiod_protocol.params import Enc
 
-from audiod import config, options, spec
+from audiod import config, options
+from audiod.cards.kernel import Roots
 from audiod.config import resolve, sizes
 from audiod.errors import UsageError
 from audiod.policy import Share
@@ -264,21 +265,22 @@ def test_who_shares() -> None:
     assert conf("").sndio_streams == 1024
 
 
-def test_the_default_is_the_best_that_there_is() -> None:
+def test_the_default_is_a_device_of_its_own() -> None:
     assert [d.text for d in parse("").devices] == ["null"]
-    there = options.parse([], ("null", "file", "alsa"))
-    assert [d.text for d in there.devices] == ["alsa"] and there.defaulted
-    assert [d.text for d in options.parse(["-f", "null"], ("null", "alsa")).devices] == ["null"]
+    there = options.parse([], "alsa:hw:CARD=HDA,DEV=0")
+    assert [d.text for d in there.devices] == ["alsa:hw:CARD=HDA,DEV=0"] and there.defaulted
+    assert [d.text for d in options.parse(["-f", "null"], "alsa").devices] == ["null"]
 
 
 def test_cards_count_where_one_can_play_and_the_library_is_there(tmp_path: Path) -> None:
-    without = tuple(driver for driver in spec.DRIVERS if driver != "alsa")
+    roots = Roots(tmp_path / "proc", tmp_path / "dev", tmp_path / "sys")
     library = "libc.so.6"  # stands for one that can be loaded
-    assert config.drivers(tmp_path / "none", library) == without
-    assert config.drivers(tmp_path, library) == without
-    (tmp_path / "controlC0").touch()
-    (tmp_path / "pcmC0D0c").touch()
-    assert config.drivers(tmp_path, library) == without
-    (tmp_path / "pcmC0D3p").touch()
-    assert config.drivers(tmp_path, library) == spec.DRIVERS
-    assert config.drivers(tmp_path, "libnothing.so.0") == without
+    assert config.default_device(roots, library) == "null"
+    for folder in ("proc/card0/pcm0c", "proc/card0/pcm3p", "dev"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "proc/card0/id").write_text("HDA\n")
+    (tmp_path / "dev/pcmC0D0c").touch()
+    assert config.default_device(roots, library) == "null", "nothing plays"
+    (tmp_path / "dev/pcmC0D3p").touch()
+    assert config.default_device(roots, library) == "alsa:hw:CARD=HDA,DEV=3"
+    assert config.default_device(roots, "libnothing.so.0") == "null"

@@ -147,11 +147,6 @@ def test_resolve_unknown(name: str) -> None:
     assert "rear" in refused.value.fault.hint
 
 
-def test_best_driver_prefers_cards() -> None:
-    assert policy.best_driver(("null", "file", "alsa")) == "alsa"
-    assert policy.best_driver(("file", "null")) == "null"
-
-
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
