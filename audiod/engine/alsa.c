@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "drivers.h"
@@ -79,6 +80,11 @@ alsa_load(char *err, size_t errsz)
 
 	if (loaded)
 		return 0;
+	/*
+	 * Each PCM is used by one thread at a time: alsa-lib need not lock it for us, as it
+	 * would on plug-ins, some ten times a block.  It looks when a PCM is opened.
+	 */
+	(void)setenv("LIBASOUND_THREAD_SAFE", "0", 0);
 	lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (lib == NULL) {
 		why = dlerror();

@@ -132,6 +132,23 @@ play_decode(stream *s, uint32_t n, uint32_t pad)
 	fring_drop(s->play, n);
 }
 
+#define LINE		64		/* bytes a cache fetches */
+#define FETCH_MAX	8192		/* bytes: more would push out what the mix works on */
+
+void
+stream_prefetch(const stream *s)
+{
+	uint8_t *p;
+	size_t n;
+
+	if (s->play == NULL)
+		return;
+	n = (size_t)fring_span(s->play, atomic_load_explicit(&s->play->r, memory_order_relaxed),
+	    s->ahead / 2, &p) * s->play->frame;
+	for (size_t i = 0; i < n && i < FETCH_MAX; i += LINE)
+		__builtin_prefetch(p + i);
+}
+
 /* one block of the stream into the mix: n frames from the queue, silence for the rest of need */
 static void
 play_mix(stream *s, uint32_t n, uint32_t need)

@@ -5,6 +5,8 @@
 #ifndef CONN_H
 #define CONN_H
 
+#include <sched.h>
+
 #include "msg.h"
 #include "ring.h"
 
@@ -72,6 +74,7 @@ struct conn {
 	int dirty;			/* in the pump's list of those with output */
 	int swept;			/* out of epoll, read once a cycle */
 	int late;			/* swept: read again a guard time before the next cycle */
+	int plenty;			/* swept: holds four blocks, may be read every second cycle */
 	int hungry;			/* held less than a block even so: in epoll until it is full again */
 	int several;			/* its streams are on several devices: stays in epoll */
 	int adding;			/* not yet registered */
@@ -117,6 +120,9 @@ struct pump {
 	struct pdev devs[NDEV_MAX];
 	int64_t now;			/* of this pass */
 	int nblocked;			/* conns that wait for room */
+	int movable, cpu;		/* may be placed / where it is, -1 anywhere: near.c */
+	cpu_set_t anywhere;
+	int64_t cost_ns;		/* of a pass, about */
 	int told;			/* control has events */
 	int quit;
 };
@@ -133,6 +139,9 @@ void	sweep_unlink(struct conn *);
 void	conn_late(struct conn *, int late);
 void	conn_hungry(struct pump *, struct conn *, int hungry);
 void	conn_mode(struct pump *, struct conn *);	/* epoll or sweep, what to wait for */
+
+void	near_begin(struct pump *);	/* near.c */
+void	near_follow(struct pump *, const struct pdev *only);
 
 void	*pump_run(void *);		/* the thread */
 void	pump_post(struct pump *, uint32_t type, uint32_t id, int err, int64_t a);

@@ -165,6 +165,8 @@ dev_mix(device *d)
 			if (s == alone && !may_bypass(d, s))
 				alone = NULL;
 		}
+		if (s->next)		/* written when its client had it, long ago for a cache */
+			stream_prefetch(s->next);
 		rc = stream_cycle(s, s == alone);
 		if (s->play)
 			atomic_store_explicit(&s->bypassed, s == alone, memory_order_relaxed);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -251,9 +252,11 @@ real_wait(device *d)
 	while (poll(pfds, (nfds_t)n + 1, -1) < 0 && errno == EINTR)
 		;
 	d->wake_ns = now_ns();
+	atomic_store_explicit(&d->cpu, sched_getcpu(), memory_order_relaxed);
 	if (pfds[n].revents)
 		(void)!read(d->wakefd, &u, sizeof(u));
 	dev_run_blocks(d, pfds);
+	atomic_store_explicit(&d->cost_ns, now_ns() - d->wake_ns, memory_order_relaxed);
 }
 
 static void

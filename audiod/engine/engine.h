@@ -177,6 +177,7 @@ int	stream_has_block(stream *);	/* clock=free: does not hold up the next cycle *
 int	stream_cycle(stream *, int bypass);	/* one block: 1 stopped as asked, -1 ended by its policy */
 void	stream_note(stream *, int kind);	/* one more xrun to tell the client */
 void	stream_tick(stream *, int64_t time_ns);
+void	stream_prefetch(const stream *);	/* its next block will be needed soon */
 void	stream_poke(stream *);		/* producer: wake a device thread that waits for this stream */
 void	stream_arrived(stream *, const void *, uint32_t nframes, int64_t t);	/* producer: frames come in */
 int64_t	stream_rec_owed(stream *);	/* consumer: frames of silence due before newer ones */
@@ -227,6 +228,8 @@ struct device {
 	_Atomic int64_t seq;		/* cycles, told to the pump */
 	_Atomic int64_t next_due;	/* ns; 0: not on a real clock */
 	_Atomic int64_t step_req, step_done;
+	_Atomic int cpu;		/* on which its thread woke last */
+	_Atomic int64_t cost_ns;	/* of its last wake-up */
 	_Atomic int64_t cycles, position, xruns, clipped, nbypassed;
 	_Atomic int running, nattached, quit;
 	struct cyclerec cyc[NCYCLES];

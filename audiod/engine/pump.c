@@ -21,6 +21,7 @@
 
 #define NEVENTS		64		/* sockets served in one pass */
 #define GUARD_DIV	4		/* the guard time is a quarter of a block */
+#define SPARE_NS	12000000	/* longest block of which every second is enough to read at */
 #define SYNC_READS	64		/* reads of one socket for engine_sync */
 
 /* ---- to control ----------------------------------------------------------------- */
@@ -356,6 +357,9 @@ sweep_all(struct pump *p, struct pdev *pd)
 	for (struct conn *c = pd->swept, *next; c; c = next) {
 		next = c->snext;
 		conn_late(c, 0);
+		if (c->plenty && (pd->seq + c->id) % 2 && pd->dev->period_ns <= SPARE_NS)
+			continue;
+		c->plenty = 1;
 		conn_read(p, c);
 	}
 }
@@ -390,18 +394,30 @@ sweep_late(struct pump *p, struct pdev *pd)
 static void
 cycles(struct pump *p)
 {
+	const struct pdev *only = NULL;
+	int nreal = 0, passed = 0;
+
 	for (int i = 0; i < NDEV_MAX; i++) {
 		struct pdev *pd = &p->devs[i];
 		int64_t seq;
 
 		if (pd->dev == NULL)
 			continue;
+		if (pd->dev->par.clock == DRV_CLOCK_REAL) {
+			only = pd;
+			nreal++;
+		}
 		seq = atomic_load_explicit(&pd->dev->seq, memory_order_acquire);
 		if (seq != pd->seq) {
 			pd->seq = seq;
+			passed = 1;
 			sweep_all(p, pd);
 			emit_all(p, pd);
 		}
+	}
+	if (passed || nreal == 0) {
+		flush_dirty(p);
+		near_follow(p, nreal == 1 && only->dev ? only : NULL);
 	}
 }
 
@@ -428,6 +444,7 @@ pump_run(void *arg)
 	int n;
 
 	thread_enter(&p->thread);
+	near_begin(p);
 	p->now = now_ns();
 	pump_post(p, EV_THREAD, (uint32_t)atomic_load(&p->thread.tid), atomic_load(&p->thread.err), 0);
 	while (!p->quit) {

@@ -188,8 +188,12 @@ slot_emit(struct pump *p, struct stream *s)
 		return;
 	}
 	if (sl->state == SLOT_RUN && s->play) {
-		if (s->play->cap - fring_room(s->play) < s->ahead)
+		uint32_t queued = s->play->cap - fring_room(s->play);
+
+		if (queued < s->ahead)
 			conn_late(c, 1);
+		if (queued < 2 * s->ahead)
+			c->plenty = 0;
 		if (c->hungry && fring_room(s->play) <= s->ahead / 2)
 			conn_hungry(p, c, 0);
 	}
