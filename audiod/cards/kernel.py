@@ -108,17 +108,17 @@ def holders(card: int, device: int, direction: str, roots: Roots = ROOTS) -> lis
 
 def _card(number: int, ident: str, driver: str, name: str, roots: Roots) -> Card:
     proc, link = roots.proc / f"card{number}", roots.sys / f"card{number}"
-    ident = _read(proc / "id") or _read(link / "id") or ident
+    ident = _word(proc / "id") or _word(link / "id") or _plain(ident)
     bus, place, usb = _place(link / "device")
-    usb_id = _usb_id(usb) if usb is not None else _read(proc / "usbid")
-    serial = _plain(_read(usb / "serial")).replace(":", "_")[:_SERIAL_MAX] if usb is not None else ""
+    usb_id = _usb_id(usb) if usb is not None else _word(proc / "usbid")
+    serial = _word(usb / "serial").replace(":", "_")[:_SERIAL_MAX] if usb is not None else ""
     if usb_id:
-        bus, place = "usb", place or f"id-{_plain(ident)}"
+        bus, place = "usb", place or f"id-{ident}"
         identity = ":".join(filter(None, ("usb", usb_id, serial))) + f"@{place}"
     elif place:
         identity = f"{bus}:{place}"
     else:
-        identity = f"id:{_plain(ident) or number}"
+        identity = f"id:{ident or number}"
     return Card(number, ident, name or ident, identity, bus, place, usb_id, serial, driver)
 
 
@@ -137,7 +137,7 @@ def _place(device: Path) -> tuple[str, str, Path | None]:
 
 def _usb_port(usb: Path) -> str:
     """The controller and the ports on the way: the number of the bus is another after each boot."""
-    ports = _plain(_read(usb / "devpath")) or usb.name.rpartition("-")[2]
+    ports = _word(usb / "devpath") or usb.name.rpartition("-")[2]
     for folder in usb.parents:
         if re.fullmatch(r"usb\d+", folder.name):
             return f"{_plain(folder.parent.name)}-{ports}"
@@ -145,7 +145,7 @@ def _usb_port(usb: Path) -> str:
 
 
 def _usb_id(usb: Path) -> str:
-    return f"{_plain(_read(usb / 'idVendor'))}:{_plain(_read(usb / 'idProduct'))}"
+    return f"{_word(usb / 'idVendor')}:{_word(usb / 'idProduct')}"
 
 
 # ---- its PCMs ----------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _endpoints(card: Card, roots: Roots) -> tuple[list[Endpoint], list[Path]]:
 
 def endpoint(card: Card, device: int, names: Mapping[str, str], sides: Mapping[str, Side]) -> Endpoint:
     """A PCM of the hardware; `names` and `sides` of its directions."""
-    name = next(filter(None, names.values()), f"PCM {device}")
+    name = names.get(PLAY) or names.get(REC) or f"PCM {device}"
     return Endpoint(
         hardware(card, device),
         f"{card.name} {name}",
@@ -237,6 +237,10 @@ def _read(path: Path) -> str:
         return ""
     text = raw.decode(errors="replace").rstrip("\n\0 ")
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def _word(path: Path) -> str:
+    return _plain(_read(path).partition("\n")[0])
 
 
 def _plain(text: str) -> str:
