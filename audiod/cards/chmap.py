@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 CHMAPS_MAX = 24  # of a direction: more are not told
+POSITIONS_MAX = 32  # of a map: one of more channels says nothing but that they are many
 
 # libasound's numbers: 0 unknown, 1 not there ("na"), then these 35
 POSITIONS = (
@@ -59,7 +60,9 @@ def number(position: str) -> int:
 
 def told(maps: Iterable[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
     """What a card says, each layout once, in its order."""
-    words = dict.fromkeys(tuple(word(position) for position in one) for one in maps if one)
+    words = dict.fromkeys(
+        tuple(word(position) for position in one) for one in maps if 0 < len(one) <= POSITIONS_MAX
+    )
     return tuple(words)[:CHMAPS_MAX]
 
 
