@@ -166,7 +166,7 @@ class SndioSession:
                 raise AssertionError(f"{event} is the pump's, or refused")
 
     def _hello(self, hello: Hello) -> None:
-        """Open what it asks for, by its kind."""
+        """Open what it asks for, by its kind; ACK."""
         if self.ending is not None:
             raise FaultError(self.ending)
         kind = self._wire.kind
@@ -179,7 +179,6 @@ class SndioSession:
                 )
             )
         self._open(hello)
-        self.conn.send(self._wire.send(Ack()))
 
     def _open(self, hello: Hello) -> None:
         sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
@@ -194,6 +193,7 @@ class SndioSession:
             )
         mode = Mode(hello.mode & (WireMode.PLAY | WireMode.REC))
         self._devices.hold(sub.device)
+        self.conn.send(self._wire.send(Ack()))  # the client goes on while the rest is written down
         name = hello.who or policy.program("")
         row = core.Stream(
             id=self._core.next_id(),
