@@ -137,7 +137,7 @@ class Server:
                     )
                     task_status.started(dispatch)
                     if self._look_for_cards and dispatch.cards.needed:
-                        nursery.start_soon(dispatch.cards.scan)
+                        nursery.start_soon(dispatch.cards.look)
                     await self._ending.wait()
                     door.cancel_scope.cancel()
                 opened.close()  # now that nobody waits for them any more

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -20,7 +20,7 @@ from audiod import log
 from audiod.cards import kernel, listing
 from audiod.cards.inventory import DIRECTIONS, Endpoint, Inventory, Side
 from audiod.cards.kernel import ROOTS, Roots
-from audiod.cards.libasound import Hint, PcmInfo
+from audiod.cards.libasound import Hint
 from audiod.cards.listing import Control
 from audiod.cards.worker import Died, Interrupted, NoAnswer, Worker
 
@@ -32,6 +32,7 @@ CONFIGS = (
     *("~/.asoundrc", "~/.config/alsa/asoundrc"),
 )
 
+T = TypeVar("T")
 Stamp = tuple[object, ...]
 
 
@@ -84,6 +85,13 @@ class Scanner:
             self._worker.interrupt()
         return pcm
 
+    async def look(self) -> None:
+        """Scan as a task of its own, whose bugs nobody else suffers from."""
+        try:
+            await self.scan()
+        except Exception:
+            self._log.exception("cards.bug")
+
     async def scan(self, *, fresh: bool = False) -> Inventory:
         """Look for everything anew; `fresh`: ask also those that have answered before."""
         async with self._lock:
@@ -122,13 +130,13 @@ class Scanner:
         messages += [f"{one.pcm}: {said}" for one in answered for said in one.messages]
         return replace(found, endpoints=tuple(answered), error=error, messages=tuple(messages), complete=True)
 
-    async def _ask(self, what: str, **given: Any) -> Any:
+    async def _ask(self, kind: type[T], what: str, **given: Any) -> T:
         """As Worker.ask, again if interrupted; counts the deaths."""
         if self._strikes >= STRIKES_MAX:
             raise Died("asking it was given up: too much before it failed")
         for _ in range(INTERRUPTS_MAX):
             try:
-                answer = await self._worker.ask(what, **given)
+                answer = msgspec.convert(await self._worker.ask(what, **given), kind)
             except Interrupted:
                 continue
             except Died:
@@ -137,6 +145,9 @@ class Scanner:
             except NoAnswer:
                 self._strikes = 0
                 raise
+            except msgspec.ValidationError as error:
+                self._strikes += 1
+                raise Died(f"asking it gave nonsense: {error}") from None
             self._strikes = 0
             return answer
         raise NoAnswer("the card was needed while it was asked")
@@ -144,12 +155,11 @@ class Scanner:
     async def _hints(self, deadly: dict[str, str]) -> tuple[str | None, list[Hint], list[str]]:
         """Why ALSA cannot be used at all; else what its configuration advertises."""
         try:
-            answer = await self._ask("hints")
-            return None, msgspec.convert(answer, list[Hint]), list(self._worker.messages)
+            hints = await self._ask(list[Hint], "hints")
+            return None, hints, list(self._worker.messages)
         except Died as error:
-            deadly[""] = (
-                f"ALSA's configuration is not usable: reading it {error.args[0].removeprefix('asking it ')}"
-            )
+            why = str(error).removeprefix("asking it ")
+            deadly[""] = f"ALSA's configuration is not usable: reading it {why}"
             return deadly[""], [], list(self._worker.messages)
         except NoAnswer as error:
             said = self._worker.messages
@@ -157,19 +167,17 @@ class Scanner:
 
     async def _numbers(self, known: Inventory) -> list[int]:
         try:
-            return msgspec.convert(await self._ask("cards"), list[int])
+            return await self._ask(list[int], "cards")
         except NoAnswer as error:
             self._log.warning("cards.unlisted", reason=str(error))
             return [card.number for card in known.cards]
 
     async def _control(self, number: int) -> Control:
         try:
-            answer = await self._ask("card", number=number)
+            return await self._ask(Control, "card", number=number)
         except NoAnswer as error:
             self._log.warning("cards.card_failed", card=number, reason=str(error))
             return Control(error=str(error))
-        devices = msgspec.convert(answer["devices"], list[PcmInfo])
-        return Control(str(answer["id"]), str(answer["name"]), devices)
 
     # ---- one direction after the other ----
 
@@ -206,7 +214,8 @@ class Scanner:
         if last is not None:
             return last
         try:
-            answer = await self._ask(
+            side = await self._ask(
+                Side,
                 "side",
                 pcm=endpoint.pcm,
                 direction=direction,
@@ -215,7 +224,6 @@ class Scanner:
                 device=-1 if endpoint.device is None else endpoint.device,
             )
             messages += self._worker.messages
-            side = msgspec.convert(answer, Side)
         except NoAnswer as error:
             messages += self._worker.messages
             if isinstance(error, Died):
@@ -244,14 +252,15 @@ def config_stamp(environ: Mapping[str, str], files: tuple[str, ...] = CONFIGS) -
     """Changes when a file of libasound's configuration does."""
     named = environ.get("ALSA_CONFIG_PATH", "")
     return tuple(
-        (path, *_stat(Path(path).expanduser())) for path in (*files, *filter(None, named.split(":")))
+        (path, *_stat(Path(os.path.expanduser(path))))  # noqa: PTH111 raises where there is no home
+        for path in (*files, *filter(None, named.split(":")))
     )
 
 
 def _stat(path: Path) -> tuple[int, ...]:
     try:
         found = path.stat()
-    except (OSError, RuntimeError):
+    except OSError:
         return ()
     return found.st_mtime_ns, found.st_size, found.st_ino
 
