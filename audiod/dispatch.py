@@ -187,7 +187,7 @@ class Dispatch:
                 self.devices.started(ident)
             case eng.DeviceStopped(ident):
                 self.devices.stopped(ident)
-            case eng.DeviceFailed(ident, number):
+            case eng.DeviceFailed(ident, number) | eng.DeviceLost(ident, number):
                 self.devices.failed(ident, number, os.strerror(number))
             case eng.ThreadStarted():
                 self._thread(event)

@@ -8,6 +8,7 @@ from audiod.engine.events import (
     CloseReason,
     ConnClosed,
     DeviceFailed,
+    DeviceLost,
     DeviceStarted,
     DeviceStopped,
     EndReason,
@@ -25,7 +26,7 @@ from audiod.engine.events import (
     Xrun,
     XrunKind,
 )
-from audiod.engine.handles import Conn, Device, Engine, EngineError, Limits, Stream
+from audiod.engine.handles import Conn, Device, Driver, Engine, EngineError, Limits, Stream
 from audiod.engine.values import (
     Clock,
     Cycle,
@@ -50,10 +51,12 @@ __all__ = [
     "Device",
     "DeviceConf",
     "DeviceFailed",
+    "DeviceLost",
     "DevicePar",
     "DeviceStarted",
     "DeviceStats",
     "DeviceStopped",
+    "Driver",
     "Encoding",
     "EndReason",
     "Engine",

@@ -1,6 +1,6 @@
 /*
  * alsa.c: libasound loaded at its first use, what it says about errors, and the
- * formats that it and we both know.  Control thread, but for alsa_errno.
+ * formats that it and we both know.  Any thread; only loading takes a lock.
  */
 #define _GNU_SOURCE
 #include "alsa.h"
@@ -22,9 +22,14 @@
 
 struct alsa_lib alsa;
 
+#define NLISTENERS	16		/* cards that are opened at once; the messages of more are dropped */
+
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 static int loaded;
-static _Atomic uintptr_t listener;	/* the thread whose messages are kept, 0: none */
-static char said[160];			/* the listener's alone */
+static struct listener {
+	_Atomic uintptr_t thread;	/* whose messages are kept, 0: nobody's */
+	char said[160];			/* that thread's alone */
+} listeners[NLISTENERS];
 
 static const struct {
 	const char *name;
@@ -37,6 +42,18 @@ static const struct {
 
 #define NFUNCTIONS	(sizeof(functions) / sizeof(functions[0]))
 
+/* a thread's own, NULL if it does not listen */
+static struct listener *
+listener(void)
+{
+	int i;
+
+	for (i = 0; i < NLISTENERS; i++)
+		if (atomic_load(&listeners[i].thread) == (uintptr_t)pthread_self())
+			return &listeners[i];
+	return NULL;
+}
+
 /*
  * In place of the library's own, which prints to stderr.  The library calls it
  * in whatever thread it is used in: a device thread's messages are dropped.
@@ -44,35 +61,50 @@ static const struct {
 static void
 on_error(const char *file, int line, const char *function, int errnum, const char *fmt, ...)
 {
+	struct listener *l = listener();
 	va_list ap;
 
 	(void)file;
 	(void)line;
 	(void)function;
 	(void)errnum;
-	if (atomic_load(&listener) != (uintptr_t)pthread_self() || said[0] != '\0')
+	if (l == NULL || l->said[0] != '\0')
 		return;
 	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
+	vsnprintf(l->said, sizeof(l->said), fmt, ap);
 	va_end(ap);
-	said[strcspn(said, "\n")] = '\0';
+	l->said[strcspn(l->said, "\n")] = '\0';
 }
 
 void
 alsa_listen(int on)
 {
-	said[0] = '\0';
-	atomic_store(&listener, on ? (uintptr_t)pthread_self() : 0);
+	struct listener *l = listener();
+	uintptr_t nobody;
+	int i;
+
+	for (i = 0; i < NLISTENERS && l == NULL && on; i++) {
+		nobody = 0;
+		if (atomic_compare_exchange_strong(&listeners[i].thread, &nobody, (uintptr_t)pthread_self()))
+			l = &listeners[i];
+	}
+	if (l == NULL)
+		return;
+	l->said[0] = '\0';
+	if (!on)
+		atomic_store(&l->thread, 0);
 }
 
 const char *
 alsa_said(void)
 {
-	return said;
+	struct listener *l = listener();
+
+	return l != NULL ? l->said : "";
 }
 
-int
-alsa_load(char *err, size_t errsz)
+static int
+load(char *err, size_t errsz)
 {
 	const char *why;
 	void *lib, *f;
@@ -103,6 +135,17 @@ alsa_load(char *err, size_t errsz)
 	alsa.lib_error_set_handler(on_error);
 	loaded = 1;
 	return 0;
+}
+
+int
+alsa_load(char *err, size_t errsz)
+{
+	int rc;
+
+	pthread_mutex_lock(&loading);
+	rc = load(err, errsz);
+	pthread_mutex_unlock(&loading);
+	return rc;
 }
 
 int

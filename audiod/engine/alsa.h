@@ -4,8 +4,8 @@
  * without the library only lacks the driver.
  *
  * The numbers and signatures are libasound.so.2's ABI, fixed since 2005.
- * alsa_load, alsa_listen and alsa_said belong to the control thread; the
- * functions in `alsa` to whoever owns the PCM.
+ * alsa_load, alsa_listen and alsa_said are for threads that open cards; the
+ * functions in `alsa` for whoever owns the PCM.
  */
 #ifndef ALSA_H
 #define ALSA_H
@@ -61,6 +61,7 @@ enum alsa_state {			/* snd_pcm_state_t */
 	F(int, pcm_close, (struct alsa_pcm *))						\
 	F(int, pcm_link, (struct alsa_pcm *, struct alsa_pcm *))			\
 	F(int, pcm_prepare, (struct alsa_pcm *))					\
+	F(int, pcm_resume, (struct alsa_pcm *))						\
 	F(int, pcm_start, (struct alsa_pcm *))						\
 	F(int, pcm_drop, (struct alsa_pcm *))						\
 	F(int, pcm_state, (struct alsa_pcm *))						\

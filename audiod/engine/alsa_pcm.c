@@ -268,12 +268,20 @@ alsa_pcm_setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *
 	return rc;
 }
 
-/* ---- starting and stopping: device thread ------------------------------------- */
+/* ---- starting and stopping: may sleep --------------------------------------------- */
 
 static int
 status(long rc)		/* of a call: suspended is an xrun to the engine, which starts it anew */
 {
 	return rc >= 0 ? 0 : rc == -ESTRPIPE ? -EPIPE : alsa_errno(rc);
+}
+
+int
+alsa_pcm_resume(struct alsa_dir *p)
+{
+	if (alsa.pcm_state(p->pcm) != ALSA_SUSPENDED)
+		return 0;
+	return alsa_errno(alsa.pcm_resume(p->pcm));
 }
 
 int

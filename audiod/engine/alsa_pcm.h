@@ -5,8 +5,9 @@
  * Blocks are counted from the card's own pointer, never from a clock of ours:
  * what has passed and was not taken (given) is what the card says is available.
  * It is filled up to bufsz frames, even if the card's buffer is larger.
- * alsa_pcm_open to alsa_pcm_setup and alsa_pcm_close run on the control thread,
- * the rest on the device thread, where nothing waits: the PCM is nonblocking.
+ * alsa_pcm_open to alsa_pcm_setup run on a thread that may wait, resume to drop
+ * and close on the helper of standin.c, for they may sleep, the rest on the device
+ * thread, where nothing waits: the PCM is nonblocking.
  */
 #ifndef ALSA_PCM_H
 #define ALSA_PCM_H
@@ -48,6 +49,7 @@ int	alsa_pcm_offers(struct alsa_dir *, const struct alsa_format *);	/* 1 if it h
 int	alsa_pcm_setup(struct alsa_dir *, const struct alsa_format *, struct drv_par *, int exact,
 	    struct alsa_why *);
 
+int	alsa_pcm_resume(struct alsa_dir *);		/* not suspended any more: 0; -EAGAIN: it takes its time */
 int	alsa_pcm_prepare(struct alsa_dir *);		/* 0 or -errno, as all below */
 int	alsa_pcm_start(struct alsa_dir *);		/* started already, by the other one: 0 */
 int	alsa_pcm_drop(struct alsa_dir *);		/* dropped already: 0 */

@@ -2,9 +2,9 @@
  * api.h: the whole boundary between Python and the engine.  Read verbatim by
  * cffi, included by engine.h.  Python decides, C moves samples.
  *
- * All functions are called by the control thread only, none of them waits for
- * the device's clock, but device_open and device_close, which wait for the
- * driver.  They return >= 0 or -errno.  Ids are the caller's and come back in
+ * All functions are called by the control thread only, but driver_open and
+ * driver_close.  None of them waits for the device's clock; these two, and
+ * device_open and device_close, which are made of them, wait for the driver.  They return >= 0 or -errno.  Ids are the caller's and come back in
  * events.  An object may be freed only after the event that gives it back.
  */
 
@@ -12,6 +12,7 @@
 
 typedef struct engine engine;
 typedef struct device device;
+typedef struct driver driver;
 typedef struct stream stream;
 typedef struct conn conn;
 
@@ -33,6 +34,7 @@ typedef struct conn conn;
 
 #define EV_LEFT	14	/* internal: never leaves engine_next */
 #define EV_MOVED	15	/* id stream; it plays on the device that stream_move named */
+#define EV_DEV_LOST	16	/* id device; err: errno; its card is lost: it runs on, into nothing, until it is closed */
 
 #define CLOSE_EOF	0	/* the peer closed */
 #define CLOSE_ERROR	1	/* read or write failed: a = errno */
@@ -119,7 +121,7 @@ struct device_par {
 };
 
 struct device_conf {
-	const char *driver;	/* "null", "file", "loopback", "manual" */
+	const char *driver;	/* "null", "file", "loopback", "manual", "alsa" */
 	const char *arg;	/* never NULL */
 	const char *rec;	/* file: path or NULL */
 	int32_t free_clock;
@@ -153,8 +155,20 @@ struct cycle {			/* record of one cycle */
 	uint32_t flags;		/* 1: driver xrun */
 };
 
+/*
+ * A device in two halves each: opening and closing the driver may wait for the
+ * card and may be called by any thread, also several at once; attaching and
+ * detaching are quick and are the control thread's.  When driver_open returns 0, err
+ * may say what there is not, "" if nothing.
+ */
+int	driver_open(const struct device_conf *, driver **, char *err, uint32_t errsz);
+void	driver_close(driver *);
+/* the driver is the device's from here on; if it fails, still the caller's.  conf as for driver_open */
+int	device_attach(engine *, uint32_t id, const struct device_conf *, driver *, device **, char *err, uint32_t errsz);
+driver	*device_detach(device *);	/* ends its streams (EV_ERROR, EV_RELEASED), joins its thread, frees it */
+
 int	device_open(engine *, uint32_t id, const struct device_conf *, device **, char *err, uint32_t errsz);
-int	device_close(device *);		/* ends its streams (EV_ERROR, EV_RELEASED), joins its thread, frees it */
+int	device_close(device *);
 void	device_getpar(device *, struct device_par *);
 int	device_step(device *, uint32_t nblocks);	/* manual: returns when the blocks have passed and been mixed */
 void	device_setgain(device *, double gain);		/* software master, linear */

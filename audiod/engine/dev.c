@@ -127,22 +127,46 @@ dev_stop(device *d)
 		dev_tell(d, EV_DEV_STOPPED, 0);
 }
 
-/* the driver ran dry: all that was queued has been heard; begin again behind silence */
+/* the driver ran dry: all that was queued has been heard */
 static void
-dev_restart(device *d)
+dev_dry(device *d)
 {
-	int rc;
-
 	atomic_fetch_add(&d->xruns, 1);
 	dev_xrun(d, NULL, XRUN_DEVICE, d->par.bufsz);
 	dev_record(d, 0, atomic_load(&d->nattached), 1);
 	for (stream *s = d->streams; s; s = s->next)
 		if (s->attached)
 			stream_note(s, XRUN_DEVICE);
+}
+
+/* begin again behind silence */
+static void
+dev_restart(device *d)
+{
+	int rc;
+
+	dev_dry(d);
 	d->drv->stop(d->drvh);
 	rc = d->drv->start(d->drvh);
 	if (rc < 0)
 		dev_fail(d, rc);
+}
+
+/* what a driver that may sleep has got over by itself */
+static void
+dev_news(device *d)
+{
+	int64_t due = 0;
+	int rc;
+
+	while (d->drv->news != NULL && (rc = d->drv->news(d->drvh, &due)) < 0) {
+		if (rc == -EPIPE && due != 0)
+			d->due_ns = due;	/* whose xrun it was depends on it */
+		if (rc == -EPIPE)
+			dev_dry(d);
+		else
+			dev_tell(d, EV_DEV_LOST, -rc);
+	}
 }
 
 static void
@@ -163,8 +187,10 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 		dev_fail(d, n);
 		return;
 	}
+	dev_news(d);
 	for (int i = 0; i < n && rc >= 0; i++)
 		rc = dev_cycle(d, due + i * d->period_ns, n);
+	dev_news(d);
 	if (rc == -EPIPE)
 		dev_restart(d);
 	else if (rc < 0)

@@ -1,7 +1,9 @@
 /*
  * device.c: a device as control sees it: opened, closed, commanded and asked.
  *
- * All of it runs on the control thread.  The device's own thread is dev.c.
+ * All of it runs on the control thread, but driver_open and driver_close, which
+ * may wait for the driver and run on any: they touch nothing that the engine has.
+ * The device's own thread is dev.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 #include "ring.h"
+#include "standin.h"
+
+struct driver {				/* an open driver that no device has yet, or has any more */
+	const struct drv_ops *ops;
+	void *h;
+	struct drv_par par;		/* as open answered it */
+};
 
 int
 dev_command(device *d, int op, stream *s, uint32_t a, uint32_t b)
@@ -104,27 +113,58 @@ device_unref(device *d)
 		dev_destroy(d);
 }
 
-static int
-dev_open_driver(device *d, const struct device_conf *c, char *err, uint32_t errsz)
+/* ---- drivers: any thread ---------------------------------------------------- */
+
+int
+driver_open(const struct device_conf *c, driver **out, char *err, uint32_t errsz)
 {
 	struct drv_conf dc = { .arg = c->arg, .rec = c->rec, .free_clock = c->free_clock,
 	    .append = c->append, .ppm = c->ppm, .jitter_ns = c->jitter_ns,
 	    .xrun_every_ns = c->xrun_every_ns, .unplug_after_ns = c->unplug_after_ns };
+	const struct drv_ops *ops = drv_find(c->driver);
+	struct standin *s;
+	driver *drv;
 	int rc;
 
-	d->drv = drv_find(c->driver);
-	if (d->drv == NULL) {
+	err[0] = '\0';
+	if (ops == NULL) {
 		snprintf(err, errsz, "there is no driver '%s'", c->driver);
 		return -ENODEV;
 	}
-	d->par = (struct drv_par){ .enc = { c->par.enc.bits, c->par.enc.bps, c->par.enc.sig,
+	drv = calloc(1, sizeof(*drv));
+	if (drv == NULL)
+		return -ENOMEM;
+	drv->ops = ops;
+	drv->par = (struct drv_par){ .enc = { c->par.enc.bits, c->par.enc.bps, c->par.enc.sig,
 	    c->par.enc.le, c->par.enc.msb, c->par.enc.flt }, .rate = c->par.rate,
 	    .round = c->par.round, .bufsz = c->par.bufsz, .pchan = c->par.pchan, .rchan = c->par.rchan };
-	rc = d->drv->open(&d->drvh, &dc, &d->par, err, errsz);
-	if (rc < 0)
+	rc = ops->open(&drv->h, &dc, &drv->par, err, errsz);
+	if (rc == 0 && ops->prepare != NULL) {
+		rc = standin_new(&s, ops, drv->h, &drv->par);
+		if (rc == 0) {
+			drv->ops = &drv_standin;
+			drv->h = s;
+		} else {
+			ops->close(drv->h);
+			snprintf(err, errsz, "%s", strerror(-rc));
+		}
+	}
+	if (rc < 0) {
+		free(drv);
 		return rc;
-	return conv_init(&d->conv, &d->par.enc);
+	}
+	*out = drv;
+	return 0;
 }
+
+void
+driver_close(driver *drv)
+{
+	drv->ops->close(drv->h);
+	free(drv);
+}
+
+/* ---- devices: control ----------------------------------------------------------- */
 
 static void
 set_gain(device *d, _Atomic uint64_t *to, double gain)
@@ -137,12 +177,12 @@ set_gain(device *d, _Atomic uint64_t *to, double gain)
 }
 
 int
-device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, char *err, uint32_t errsz)
+device_attach(engine *e, uint32_t id, const struct device_conf *c, driver *drv, device **out, char *err,
+    uint32_t errsz)
 {
 	device *d = mem_new(e, sizeof(*d));
 	int rc, i;
 
-	err[0] = '\0';
 	if (d == NULL)
 		return -ENOMEM;
 	d->engine = e;
@@ -158,9 +198,10 @@ device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, c
 		rc = -EMFILE;
 		goto bad;
 	}
-	rc = dev_open_driver(d, c, err, errsz);
-	if (rc < 0)
-		goto bad;
+	d->driver = drv;
+	d->drv = drv->ops;
+	d->drvh = drv->h;
+	d->par = drv->par;
 	d->period_ns = (int64_t)d->par.round * NS / d->par.rate;
 	d->stall_ns = (int64_t)c->stall_ms * 1000000;
 	d->ramp = d->par.rate * RAMP_MS / 1000;
@@ -170,13 +211,14 @@ device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, c
 	d->master_now = d->recmaster_now = 1;
 	set_gain(d, &d->master, 1);
 	set_gain(d, &d->recmaster, 1);
-	rc = dev_buffers(d);
+	rc = conv_init(&d->conv, &d->par.enc);
+	if (rc == 0)
+		rc = dev_buffers(d);
 	if (rc == 0)
 		rc = thread_start(&d->thread, d->par.clock == DRV_CLOCK_REAL ? e->rt_prio : 0,
 		    dev_run, d);
 	if (rc < 0) {
 		snprintf(err, errsz, "%s", strerror(-rc));
-		d->drv->close(d->drvh);
 		goto bad;
 	}
 	e->devs[i] = d;
@@ -189,15 +231,29 @@ bad:
 }
 
 int
-device_close(device *d)
+device_open(engine *e, uint32_t id, const struct device_conf *c, device **out, char *err, uint32_t errsz)
 {
+	driver *drv;
+	int rc = driver_open(c, &drv, err, errsz);
+
+	if (rc < 0)
+		return rc;
+	rc = device_attach(e, id, c, drv, out, err, errsz);
+	if (rc < 0)
+		driver_close(drv);
+	return rc;
+}
+
+driver *
+device_detach(device *d)
+{
+	driver *drv = d->driver;
 	engine *e = d->engine;
 	struct event ev;
 
 	atomic_store(&d->quit, 1);
 	dev_wake(d);
 	pthread_join(d->thread.pt, NULL);
-	d->drv->close(d->drvh);
 	while (evring_get(d->events, &ev))
 		engine_orphan(e, &ev);
 	for (stream *s = d->unreleased; s; s = s->next) {	/* those that found no room there */
@@ -209,6 +265,13 @@ device_close(device *d)
 	d->closed = 1;
 	engine_signal(e);
 	device_unref(d);
+	return drv;
+}
+
+int
+device_close(device *d)
+{
+	driver_close(device_detach(d));
 	return 0;
 }
 

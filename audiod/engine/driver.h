@@ -22,6 +22,24 @@
  *	stop	stops the clock, discards what is queued
  *	close	frees everything
  *
+ * Those of a driver whose calls may sleep (standin.h) are parted, and these go
+ * to a thread that may wait: prepare, go, stop, close.  Its start does the
+ * same in one, for callers that can wait.
+ *
+ *	prepare	stops it if need be and gets it ready, nothing queued, also after
+ *		an xrun or a suspend; -EAGAIN: not yet, ask again in a second,
+ *		unless `again` is 0: then it does what can be done
+ *	write	between prepare and go: queues a block of the first bufsz frames
+ *	go	starts the clock at frame 0
+ *
+ * Optional, device thread:
+ *
+ *	area	where the next block to be written may be put, to spare a copy:
+ *		given to write, it is there; NULL: there is no such place
+ *	news	what the driver got over by itself since it was asked last:
+ *		-EPIPE an xrun and when a block was due then (0: unknown),
+ *		other -errno: the card is lost, blocks pass without it; 0 nothing
+ *
  * Calls return >= 0 or -errno.
  */
 #ifndef DRIVER_H
@@ -70,6 +88,10 @@ struct drv_ops {
 	int (*ready)(void *drv, struct pollfd *, int64_t *due_ns);	/* due: CLOCK_MONOTONIC ns */
 	int (*read)(void *drv, void *block);
 	int (*write)(void *drv, const void *block);
+	int (*prepare)(void *drv, int again);	/* and go: not NULL if calls may sleep */
+	int (*go)(void *drv);
+	void *(*area)(void *drv);
+	int (*news)(void *drv, int64_t *due_ns);
 	int (*step)(void *drv, unsigned nblocks);	/* manual only, else NULL; any thread */
 };
 

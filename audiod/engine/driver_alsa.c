@@ -31,6 +31,7 @@ struct alsa_card {
 	int64_t period_ns;
 	int64_t due;			/* when the last block told of had passed */
 	int last;			/* the direction that had its block last */
+	int prepared;			/* there is something to drop */
 	int running;			/* between start and stop */
 	int dry;			/* -errno that ready has returned, until stop */
 };
@@ -195,13 +196,13 @@ card_close(void *drv)
 	struct alsa_card *d = drv;
 	int i;
 
-	for (i = 0; i < NDIRS && d->running; i++)
+	for (i = 0; i < NDIRS && d->prepared; i++)
 		if (d->dir[i].pcm != NULL)
 			(void)alsa_pcm_drop(&d->dir[i]);
 	free_card(d);
 }
 
-/* ---- the clock: device thread --------------------------------------------------- */
+/* ---- starting and stopping: calls that may sleep, the helper of standin.c --------- */
 
 static int
 card_stop(void *drv)
@@ -209,14 +210,33 @@ card_stop(void *drv)
 	struct alsa_card *d = drv;
 	int i, rc = 0, each;
 
-	for (i = 0; i < NDIRS && d->running; i++) {
+	for (i = 0; i < NDIRS && d->prepared; i++) {
 		if (d->dir[i].pcm == NULL)
 			continue;
 		each = alsa_pcm_drop(&d->dir[i]);
 		if (each < 0)
 			rc = each;
 	}
-	d->running = d->dry = 0;
+	d->prepared = d->running = d->dry = 0;
+	return rc;
+}
+
+static int
+card_prepare(void *drv, int again)
+{
+	struct alsa_card *d = drv;
+	int i, rc;
+
+	for (i = 0; i < NDIRS; i++)
+		if (d->dir[i].pcm != NULL && alsa_pcm_resume(&d->dir[i]) == -EAGAIN && again)
+			return -EAGAIN;
+	rc = d->prepared ? card_stop(d) : 0;
+	if (rc == 0)
+		rc = sim_start(&d->sim);
+	d->prepared = 1;
+	for (i = 0; i < NDIRS && rc == 0; i++)
+		if (d->dir[i].pcm != NULL)
+			rc = alsa_pcm_prepare(&d->dir[i]);
 	return rc;
 }
 
@@ -226,18 +246,11 @@ card_stop(void *drv)
  * that the call takes, never behind.
  */
 static int
-card_start(void *drv)
+card_go(void *drv)
 {
 	struct alsa_card *d = drv;
-	unsigned queued;
-	int i, rc;
+	int i, rc = 0;
 
-	rc = sim_start(&d->sim);
-	for (i = 0; i < NDIRS && rc == 0; i++)
-		if (d->dir[i].pcm != NULL)
-			rc = alsa_pcm_prepare(&d->dir[i]);
-	for (queued = 0; queued < d->par.bufsz && d->par.pchan > 0 && rc == 0; queued += d->par.round)
-		rc = alsa_pcm_move(&d->dir[ALSA_PLAY], d->silence);
 	for (i = NDIRS - 1; i >= 0 && rc == 0; i--)
 		if (d->dir[i].pcm != NULL)
 			rc = alsa_pcm_start(&d->dir[i]);
@@ -249,6 +262,22 @@ card_start(void *drv)
 	d->running = 1;
 	return 0;
 }
+
+static int	card_write(void *, const void *);
+
+static int
+card_start(void *drv)
+{
+	struct alsa_card *d = drv;
+	unsigned queued;
+	int rc = card_prepare(d, 0);
+
+	for (queued = 0; queued < d->par.bufsz && d->par.pchan > 0 && rc == 0; queued += d->par.round)
+		rc = card_write(d, NULL);
+	return rc == 0 ? card_go(d) : rc;
+}
+
+/* ---- the clock: device thread --------------------------------------------------- */
 
 static int
 card_poll(void *drv, struct pollfd *pfd)
@@ -349,6 +378,8 @@ const struct drv_ops drv_alsa = {
 	.close = card_close,
 	.start = card_start,
 	.stop = card_stop,
+	.prepare = card_prepare,
+	.go = card_go,
 	.poll = card_poll,
 	.ready = card_ready,
 	.read = card_read,

@@ -202,6 +202,7 @@ struct device {
 	/* fixed by device_open */
 	engine *engine;
 	uint32_t id;
+	driver *driver;			/* the open driver as device_attach got it, and what of it is used */
 	const struct drv_ops *drv;
 	void *drvh;
 	struct drv_par par;

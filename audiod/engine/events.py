@@ -131,6 +131,14 @@ class DeviceFailed:
 
 
 @dataclass(frozen=True)
+class DeviceLost:
+    """Its card is gone or broken: its clock goes on and its streams play into nothing, until it is closed."""
+
+    device: int
+    errno: int
+
+
+@dataclass(frozen=True)
 class Synced:
     cookie: int
 
@@ -155,6 +163,7 @@ Event = (
     | DeviceStarted
     | DeviceStopped
     | DeviceFailed
+    | DeviceLost
     | Synced
     | ThreadStarted
 )

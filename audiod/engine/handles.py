@@ -1,7 +1,7 @@
-"""Handles of the engine's objects: `Engine`, `Device`, `Stream`, `Conn`.
+"""Handles of the engine's objects: `Engine`, `Driver`, `Device`, `Stream`, `Conn`.
 
-The only importer of the compiled engine.  Runs on the control thread alone; no
-call here waits for a device's clock, but the driver's open and close.
+The only importer of the compiled engine.  Runs on the control thread alone, but
+for `Driver`, which is any thread's: its opening and closing alone may wait.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from audiod.engine.events import (
     CloseReason,
     ConnClosed,
     DeviceFailed,
+    DeviceLost,
     DeviceStarted,
     DeviceStopped,
     EndReason,
@@ -130,7 +131,16 @@ class Engine:
 
     def device_open(self, ident: int, conf: DeviceConf) -> Device:
         """Open a device and start its thread.  Raises EngineError with the driver's words."""
-        return Device(self._h, ident, conf)
+        driver = Driver(conf)
+        try:
+            return self.device_attach(ident, driver)
+        except BaseException:
+            driver.close()
+            raise
+
+    def device_attach(self, ident: int, driver: Driver) -> Device:
+        """Start a device on an open driver, which is the device's then.  Raises EngineError: it is not."""
+        return Device(self._h, ident, driver)
 
     def conn_new(self, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> Conn:
         """Give a connected socket to the pump, which owns `fd` from here on."""
@@ -163,6 +173,8 @@ class Engine:
             return DeviceStopped(ev.id)
         if kind == lib.EV_DEV_FAILED:
             return DeviceFailed(ev.id, ev.err)
+        if kind == lib.EV_DEV_LOST:
+            return DeviceLost(ev.id, ev.err)
         if kind == lib.EV_SYNCED:
             return Synced(ev.a)
         if kind == lib.EV_THREAD:
@@ -170,14 +182,19 @@ class Engine:
         return None
 
 
-class Device:
-    """An open device with its thread."""
+class Driver:
+    """An open driver: the half of opening a device that may wait for the card.  Any thread, one at a time.
 
-    def __init__(self, engine: object, ident: int, conf: DeviceConf) -> None:
-        self.id = ident
+    `missing` is what there is not, in words: a direction that was asked for and
+    could not be had; empty if nothing.
+    """
+
+    def __init__(self, conf: DeviceConf) -> None:
+        """Open it.  Raises EngineError with the driver's words."""
         self._h = ffi.NULL
-        keep = [ffi.new("char[]", s.encode()) for s in (conf.driver, conf.arg, conf.rec or "")]
-        c = ffi.new("struct device_conf *")
+        self._keep = [ffi.new("char[]", s.encode()) for s in (conf.driver, conf.arg, conf.rec or "")]
+        self._conf = c = ffi.new("struct device_conf *")
+        keep = self._keep
         c.driver, c.arg = keep[0], keep[1]
         c.rec = keep[2] if conf.rec is not None else ffi.NULL
         c.free_clock, c.append = conf.free_clock, conf.append
@@ -185,11 +202,34 @@ class Device:
         c.ppm, c.jitter_ns = conf.ppm, conf.jitter_ns
         c.xrun_every_ns, c.unplug_after_ns = conf.xrun_every_ns, conf.unplug_after_ns
         c.par = _device_par(conf.par)
+        out, err = ffi.new("driver **"), ffi.new("char[]", _ERRSZ)
+        rc = lib.driver_open(c, out, err, _ERRSZ)
+        self.missing = ffi.string(err).decode(errors="replace")
+        if rc < 0:
+            raise EngineError(-rc, self.missing or os.strerror(-rc))
+        self._h = out[0]
+
+    def close(self) -> None:
+        """Close it, unless a device has it; may wait for the card."""
+        if self._h:
+            handle, self._h = self._h, ffi.NULL
+            lib.driver_close(handle)
+
+
+class Device:
+    """An open device with its thread.  `missing`: as its driver's."""
+
+    def __init__(self, engine: object, ident: int, driver: Driver) -> None:
+        self.id = ident
+        self._h = ffi.NULL
         out, err = ffi.new("device **"), ffi.new("char[]", _ERRSZ)
-        rc = lib.device_open(engine, ident, c, out, err, _ERRSZ)
+        rc = lib.device_attach(engine, ident, driver._conf, driver._h, out, err, _ERRSZ)
         if rc < 0:
             raise EngineError(-rc, ffi.string(err).decode(errors="replace") or os.strerror(-rc))
         self._h = out[0]
+        self._driver = driver
+        driver._h = ffi.NULL
+        self.missing = driver.missing
         par = ffi.new("struct device_par *")
         lib.device_getpar(self._h, par)
         self.par = DevicePar(
@@ -203,10 +243,15 @@ class Device:
         )
 
     def close(self) -> None:
-        """Close it: its streams get StreamEnded and StreamReleased; waits for its thread."""
+        """Close it: its streams get StreamEnded and StreamReleased; waits for its thread and the card."""
         if self._h:
-            lib.device_close(self._h)
-            self._h = ffi.NULL
+            self.detach().close()
+
+    def detach(self) -> Driver:
+        """The half of `close` that does not wait for the card; close the driver that it returns."""
+        self._driver._h = lib.device_detach(self._h)
+        self._h = ffi.NULL
+        return self._driver
 
     def step(self, nblocks: int = 1) -> None:
         """manual only: let blocks pass; returns when they were mixed."""

@@ -109,12 +109,18 @@ tick_passed(const struct tick *t, int64_t now)
 int
 tick_start(struct tick *t)
 {
+	return tick_start_at(t, monotonic());
+}
+
+int
+tick_start_at(struct tick *t, int64_t start)
+{
 	int rc;
 
 	rc = sim_start(&t->sim);
 	if (rc < 0)
 		return rc;
-	t->start = monotonic();
+	t->start = start;
 	t->served = 0;
 	t->dry = 0;
 	t->running = 1;

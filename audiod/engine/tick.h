@@ -31,6 +31,7 @@ struct tick {
 int	tick_open(struct tick *, unsigned rate, unsigned round, unsigned bufsz, const struct sim *);	/* 0 or -errno */
 void	tick_close(struct tick *);
 int	tick_start(struct tick *);		/* 0 or -errno */
+int	tick_start_at(struct tick *, int64_t start);	/* frame 0 at CLOCK_MONOTONIC ns, past or to come */
 int	tick_stop(struct tick *);
 int	tick_poll(struct tick *, struct pollfd *);
 int	tick_ready(struct tick *, struct pollfd *, int64_t *due_ns);

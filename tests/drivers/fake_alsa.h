@@ -51,8 +51,8 @@ struct alsa_pcm {			/* one direction of the card */
 	int skew;			/* frames that it is behind the test's advance */
 	int fifo;			/* frames more that its delay counts */
 	int move_rc, move_short;	/* once: of read and write; frames that they take at most */
-	int prepare_rc, start_rc, avail_rc;
-	unsigned nprepare, ndrop, navail, ndelay, nstamp, nmove, nrevents;
+	int prepare_rc, resume_rc, start_rc, avail_rc;
+	unsigned nresume, nprepare, ndrop, navail, ndelay, nstamp, nmove, nrevents;
 };
 
 struct alsa_hw {
@@ -189,6 +189,18 @@ fake_prepare(struct alsa_pcm *p)
 		return p->prepare_rc;
 	CHECK(p->state == ALSA_SETUP || p->state == ALSA_PREPARED);
 	p->hw = p->appl = 0;
+	set_state(p, ALSA_PREPARED);
+	return 0;
+}
+
+static int
+fake_resume(struct alsa_pcm *p)
+{
+	p->nresume++;
+	if (p->resume_rc < 0)
+		return p->resume_rc;
+	if (p->state != ALSA_SUSPENDED)
+		return -EBADFD;
 	set_state(p, ALSA_PREPARED);
 	return 0;
 }
@@ -596,7 +608,7 @@ fake_sw_params(struct alsa_pcm *p, struct alsa_sw *sw)
 }
 
 static const struct alsa_lib fake = {
-	fake_set_handler, fake_strerror, fake_open, fake_close, fake_link, fake_prepare, fake_start, fake_drop,
+	fake_set_handler, fake_strerror, fake_open, fake_close, fake_link, fake_prepare, fake_resume, fake_start, fake_drop,
 	fake_state, fake_avail, fake_delay, fake_htimestamp, fake_readi, fake_writei, fake_nfds, fake_fds,
 	fake_revents, fake_hw_params, fake_hw_malloc, fake_hw_free, fake_hw_copy, fake_hw_any, fake_resample,
 	fake_access, fake_test_format, fake_format, fake_channels, fake_rate_near, fake_rate, fake_integer,
