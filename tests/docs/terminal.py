@@ -136,6 +136,7 @@ class Terminal:
         }
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
+        self._socket = folder / "audiod" / "audiod.sock"
         self._count = 0
         self._watchers: list[tuple[Command, subprocess.Popen[str], Path]] = []
         self._later: list[tuple[Command, Path]] = []
@@ -194,10 +195,6 @@ class Terminal:
         path = self.folder / "audiod.log"
         return path.read_text() if path.exists() else ""
 
-    @property
-    def _socket(self) -> Path:
-        return self.folder / "audiod" / "audiod.sock"
-
     def _compare(self, command: Command, printed: str) -> None:
         if command.shown is not None:
             assert matches(command.shown, printed), (
@@ -247,6 +244,8 @@ class Terminal:
             process.stdout.close()
             assert greeting.startswith("ready on "), f"{command.line}: {self.log}"
             output.write_text(greeting)
+            if unit := re.search(r"\s-U ?([0-9]+)\b", line):
+                self._socket = self._socket.with_name(f"audiod-{unit[1]}.sock")
             self._native = Native(self._socket, hello="terminal")
             self._native.call("subscribe", topics=["streams"])
         else:
