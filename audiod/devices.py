@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ class Devices:
         for device in self.all:
             device.row.apply = device.apply
         self.on_failed: Callable[[int, Fault], None] = lambda number, fault: None
-        self.locate: Callable[[str], str] = lambda argument: argument  # a card's PCM; raises CardError
+        self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
         self._by_ident: dict[int, OpenDevice] = {}
         self._idents = itertools.count(1)
         self._log = log.get()
@@ -255,8 +256,10 @@ class Devices:
         ident = next(self._idents)
         try:
             if conf.spec.driver == "alsa":
-                wanted = replace(wanted, arg=self.locate(conf.spec.argument))
-            handle = self.engine.device_open(ident, wanted)
+                with self.opening(conf.spec.argument) as pcm:
+                    handle = self.engine.device_open(ident, replace(wanted, arg=pcm))
+            else:
+                handle = self.engine.device_open(ident, wanted)
         except (EngineError, CardError) as error:
             reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
             self._log.error("device.refused", device=row.number, name=row.name, reason=reason)

@@ -70,7 +70,7 @@ class Dispatch:
         self.devices.on_failed = self._device_failed
         self.cards = cards or Scanner()
         self.cards.on_change = self._cards_changed
-        self.devices.locate = self.cards.locate
+        self.devices.opening = self.cards.opening
         self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []

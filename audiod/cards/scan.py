@@ -2,13 +2,14 @@
 
 Invariant: `inventory` is always whole and is replaced at once; one bad endpoint
 spoils no other; a card that somebody else, or this server, has open is not opened.
-Control thread; whoever is about to open a card calls `locate` first.
+Control thread; whoever opens a card does it in `opening`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +63,8 @@ class Scanner:
         self._deadly: dict[str, str] = {}  # PCMs that the prober has died of, "" for all
         self._lock = trio.Lock()
         self._strikes = 0
+        self._openers = 0  # who are about to open a card
+        self._closed = trio.lowlevel.ParkingLot()
         self._log = log.get()
 
     @property
@@ -69,11 +72,24 @@ class Scanner:
         """Whether there may be anything to find: a card, or a configuration made for this process."""
         return bool(self.inventory.cards or self._roots.dev.is_dir() or os.environ.get("ALSA_CONFIG_PATH"))
 
-    def locate(self, argument: str) -> str:
-        """The PCM to open for the argument of a SPEC; from now on nothing of ours has it open.
+    @contextmanager
+    def opening(self, argument: str) -> Iterator[str]:
+        """The PCM to open for the argument of a SPEC; meanwhile no card is asked.
 
         Raises CardError: its card is not there, or the prober has died of it, and so might we.
         """
+        pcm = self._locate(argument)
+        self._openers += 1
+        if self.scanning:
+            self._worker.interrupt()
+        try:
+            yield pcm
+        finally:
+            self._openers -= 1
+            if not self._openers:
+                self._closed.unpark_all()
+
+    def _locate(self, argument: str) -> str:
         pcm = kernel.resolve(argument, self._roots)
         if pcm is None:
             there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self._roots))
@@ -81,8 +97,6 @@ class Scanner:
         why = self._deadly.get("") or self._deadly.get(pcm or "default")
         if why is not None:
             raise CardError(f"{pcm}: {why}")
-        if self.scanning:
-            self._worker.interrupt()
         return pcm
 
     async def look(self) -> None:
@@ -135,6 +149,8 @@ class Scanner:
         if self._strikes >= STRIKES_MAX:
             raise Died("asking it was given up: too much before it failed")
         for _ in range(INTERRUPTS_MAX):
+            while self._openers:
+                await self._closed.park()
             try:
                 answer = msgspec.convert(await self._worker.ask(what, **given), kind)
             except Interrupted:

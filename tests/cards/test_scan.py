@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from cards import asoundrc
 from cards.kernels import PCI, FakeKernel, usb_place
 from lab import virtcards
@@ -93,6 +94,11 @@ def scanner(machine: FakeKernel, worker: FakeWorker) -> Scanner:
 
 
 HDA, DAC = "hw:CARD=HDA,DEV=0", "hw:CARD=DAC,DEV=0"
+
+
+def located(scanner: Scanner, argument: str) -> str:
+    with scanner.opening(argument) as pcm:
+        return pcm
 
 
 def errors(found: Inventory) -> dict[str, str | None]:
@@ -227,10 +233,10 @@ async def test_what_we_have_open_is_in_order(
 
 
 async def test_opening_a_card_interrupts_the_question(scanner: Scanner, worker: FakeWorker) -> None:
-    assert scanner.locate("hw:0,0") == "hw:0,0"
+    assert located(scanner, "hw:0,0") == "hw:0,0"
     assert worker.interrupted == 0, "nothing is asked now"
     worker.sides[HDA] = [Interrupted("x"), Interrupted("x"), GOOD, GOOD]
-    worker.meanwhile = lambda: None if worker.interrupted else scanner.locate("hw:0,0") and None
+    worker.meanwhile = lambda: None if worker.interrupted else located(scanner, "hw:0,0") and None
     worker.sides[DAC] = Interrupted("x")
     found = errors(await scanner.scan())
     assert worker.interrupted == 1
@@ -238,12 +244,12 @@ async def test_opening_a_card_interrupts_the_question(scanner: Scanner, worker: 
 
 
 async def test_a_card_by_its_identity(scanner: Scanner, machine: FakeKernel) -> None:
-    assert scanner.locate("@usb:1:2@0000:00:14.0-2") == DAC
+    assert located(scanner, "@usb:1:2@0000:00:14.0-2") == DAC
     machine.unplug(1)
     with pytest.raises(CardError, match=r"the card is not there, but @pci:0000:00:1b\.0"):
-        scanner.locate("@usb:1:2@0000:00:14.0-2")
+        located(scanner, "@usb:1:2@0000:00:14.0-2")
     machine.plug(4, "DAC_9", usb_place("2"), "0p", bus="usb", usb=("1:2", ""))
-    assert scanner.locate("@usb:1:2@0000:00:14.0-2") == "hw:CARD=DAC_9,DEV=0", "no scan is needed for it"
+    assert located(scanner, "@usb:1:2@0000:00:14.0-2") == "hw:CARD=DAC_9,DEV=0", "no scan is needed for it"
 
 
 async def test_what_the_prober_died_of_is_not_opened(scanner: Scanner, worker: FakeWorker) -> None:
@@ -251,17 +257,33 @@ async def test_what_the_prober_died_of_is_not_opened(scanner: Scanner, worker: F
     await scanner.scan()
     for argument in ("default", ""):
         with pytest.raises(CardError, match="asking it took more than 2 seconds"):
-            scanner.locate(argument)
-    assert scanner.locate(HDA) == HDA
+            located(scanner, argument)
+    assert located(scanner, HDA) == HDA
     worker.hints = Died("asking it crashed (SIGABRT)")
     await scanner.scan()
     with pytest.raises(
         CardError, match=r"ALSA's configuration is not usable: reading it crashed \(SIGABRT\)"
     ):
-        scanner.locate(HDA)
+        located(scanner, HDA)
     worker.hints, worker.sides = [], {}
     await scanner.scan()
-    assert scanner.locate(HDA) == HDA
+    assert located(scanner, HDA) == HDA
+
+
+async def test_nothing_is_asked_while_a_card_is_opened(scanner: Scanner, worker: FakeWorker) -> None:
+    async with trio.open_nursery() as nursery:
+        with scanner.opening(HDA):
+            nursery.start_soon(scanner.scan)
+            await trio.testing.wait_all_tasks_blocked()
+            assert worker.asked == [] and scanner.scanning
+            with scanner.opening(DAC):
+                pass
+            await trio.testing.wait_all_tasks_blocked()
+            assert worker.asked == []
+    assert scanner.inventory.complete and worker.interrupted == 1
+    with pytest.raises(ZeroDivisionError), scanner.opening(HDA):
+        raise ZeroDivisionError
+    await scanner.scan()
 
 
 # ---- what is remembered ----
@@ -379,7 +401,7 @@ async def test_a_configuration_that_cannot_be_read(tmp_path: Path, conf: str) ->
     made = await scanned(conf, tmp_path)
     assert made.inventory.endpoints == () and made.inventory.error is not None
     assert "ALSA lib" in made.inventory.error, "where in it"
-    assert made.locate("hw:0") == "hw:0", "it does no harm: the driver says the same"
+    assert located(made, "hw:0") == "hw:0", "it does no harm: the driver says the same"
 
 
 async def test_recursion_without_end(tmp_path: Path) -> None:
@@ -396,7 +418,7 @@ async def test_a_plug_in_that_hangs_and_one_that_crashes(tmp_path: Path) -> None
     assert found == {"hang play": None, "good play": None, "good rec": None}
     for pcm in ("crash", "hang"):
         with pytest.raises(CardError, match=f"{pcm}: asking it"):
-            made.locate(pcm)
+            located(made, pcm)
 
 
 async def test_a_configuration_that_never_ends(tmp_path: Path) -> None:
@@ -404,7 +426,7 @@ async def test_a_configuration_that_never_ends(tmp_path: Path) -> None:
     made = await scanned(tmp_path / "asoundrc.fifo", tmp_path)
     assert made.inventory.error == "ALSA's configuration is not usable: reading it took more than 1 seconds"
     with pytest.raises(CardError):
-        made.locate("hw:0")
+        located(made, "hw:0")
 
 
 async def test_a_machine_without_the_library(tmp_path: Path) -> None:
