@@ -214,6 +214,9 @@ class Peer:
     def do_devices(self, request: Request) -> None:
         self.answer(request, version=1, devices=self.server.desk.devices)
 
+    def do_cards(self, request: Request, after: int = 0) -> None:
+        self.answer(request, **self.server.desk.cards(after))
+
     def do_streams(self, request: Request, after: int = 0) -> None:
         rows = list(self.server.rows)
         for stream in self.streams.values():

@@ -36,6 +36,32 @@ def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True)
     return row
 
 
+CARD: Row = {
+    "number": 1, "id": "DAC", "name": "USB DAC", "identity": "usb:0d8c:0014@0000:00:14.0-2", "bus": "usb",
+    "port": "0000:00:14.0-2", "usb_id": "0d8c:0014", "serial": "", "driver": "USB-Audio", "error": None,
+}  # fmt: skip
+
+
+def side_row(**other: Any) -> Row:
+    """What a direction of an endpoint can do."""
+    row: Row = {
+        "error": None, "probed": True, "default": False, "access": "mmap interleaved",
+        "encodings": ["s32le", "s24le3", "s16le", "u8"], "rates": [44100, 48000, 96000, 192000],
+        "refused": [{"format": "DSD_U32_BE", "reason": "one bit a sample"}], "rate_range": [44100, 192000],
+        "channels": [2, 6, 7, 8], "maps": [["fl", "fr"], ["fl", "fr", "rl", "rr", "fc", "lfe"]],
+        "maps_known": True, "rate": 48000, "round": [48, 4096], "bufsz": [96, 16384],
+    }  # fmt: skip
+    return row | other
+
+
+def endpoint_row(pcm: str = "hw:CARD=DAC,DEV=0", **other: Any) -> Row:
+    sides = {"play": side_row(), "rec": side_row(error="recording is busy", probed=False)} | other
+    return {
+        "pcm": pcm, "name": "USB DAC USB Audio", "spec": f"alsa:@{CARD['identity']}",
+        "card": CARD["identity"], "device": 0, "raw": True, "mode": "play,rec", "error": None, **sides,
+    }  # fmt: skip
+
+
 def program(name: str) -> str:
     return "".join(c for c in name.lower() if "a" <= c <= "z")[:11] or "noname"
 
@@ -47,6 +73,7 @@ class Desk:
     remembered: list[Row] = field(
         default_factory=list
     )  # like streams, but only name, subdevice, volume, muted
+    endpoints: list[Row] = field(default_factory=list)  # of `card`, and what ALSA has besides
     news: list[tuple[str, Row]] = field(default_factory=list)  # told to whoever subscribes to their topics
     page: int = 256  # rows of one answer
 
@@ -59,6 +86,11 @@ class Desk:
     def paged(self, what: str, found: list[Row], after: int) -> Row:
         end = after + self.page
         return {"version": 1, what: found[after:end], "next": end if end < len(found) else None}
+
+    def cards(self, after: int) -> Row:
+        page = self.paged("endpoints", self.endpoints, after)
+        there = any(row["card"] for row in self.endpoints)
+        return {**page, "cards": [dict(CARD)] if there else [], "scanning": False, "error": None}
 
     def controls(self) -> list[Row]:
         default = next(row["device"] for row in self.devices if row["default"])

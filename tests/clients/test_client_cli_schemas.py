@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from clients.audioctl import Cli
-from clients.fake_desk import device_row
+from clients.fake_desk import device_row, endpoint_row
 from clients.rows import MPV, NEWS
 from clients.schema import SCHEMAS, problems
 
@@ -39,6 +39,7 @@ ANSWERS = [
 
 def answer(cli: Cli, words: list[str]) -> Any:
     cli.server.desk.devices.append(device_row(1, "null", default=False))
+    cli.server.desk.endpoints = [endpoint_row()]
     cli.server.rows = [dict(MPV)]
     cli.file("a.wav")
     return cli.json(*words, "--json")

@@ -1,12 +1,13 @@
-"""`audioctl devices`: what there is to play on and record from."""
+"""`audioctl devices`: the devices of the server, and what there is to make more of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from audiod_client.cli import cards
 from audiod_client.cli.context import Context
 from audiod_client.cli.output import (
     WIDTH,
@@ -25,14 +26,31 @@ from audiod_client.volume import VOL_MAX
 __all__ = ["devices"]
 
 
-def devices(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
-    """List devices and their sub-devices; a star marks the default."""
+def devices(
+    *,
+    all: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    context: Annotated[Context, Parameter(parse=False)],
+) -> None:
+    """List devices, their sub-devices, and the machine's cards; a star marks the default.
+
+    Parameters
+    ----------
+    all
+        of cards tell everything, and what ALSA's configuration offers besides
+    """
     with context.connect() as connection:
         answer = connection.request("devices")
+        there = cards.request(connection)
     if context.json:
+        answer |= there
         print_json(answer)
         return
-    rows = answer.get("devices") or []
+    _print_devices(context, answer.get("devices") or [])
+    for line in cards.lines(context, there, all):
+        print(line)
+
+
+def _print_devices(context: Context, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         print("no devices: start audiod with -f, or let it find a card")
         return
