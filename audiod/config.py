@@ -23,8 +23,9 @@ from audiod import configfile, layers
 from audiod.cards import kernel
 from audiod.cards.kernel import ROOTS, Roots
 from audiod.configfile import Merged
-from audiod.core import Format
+from audiod.core import Device, Format
 from audiod.errors import ConfigError, Problem, UsageError
+from audiod.fallback import PLAIN, Rule
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options
 from audiod.policy import Share, best_endpoint
@@ -48,7 +49,10 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """One device: `spec` as written, `format` as asked for, `hold`: open from start to end (-a)."""
+    """One device: `spec` as written, `format` as asked for, `hold`: open from start to end (-a).
+
+    `alternates`: numbers of the devices to use in its place, the best first.
+    """
 
     number: int
     text: str
@@ -58,6 +62,21 @@ class DeviceConfig:
     autovol: bool
     dither: bool
     stall: float
+    alternates: tuple[int, ...] = ()
+    rule: Rule = PLAIN
+
+    def row(self) -> Device:
+        """As clients see it, not open."""
+        return Device(
+            self.number,
+            self.text,
+            self.spec.driver,
+            self.format,
+            autovol=self.autovol,
+            hold=self.hold,
+            alternates=self.alternates,
+            rule=self.rule,
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from audiod_protocol.params import Enc, Mode, Par
 
 from audiod import policy
 from audiod.controls import Controls
+from audiod.fallback import PLAIN, Rule
 from audiod.policy import Culprit
 from audiod.program import Program
 from audiod.subdevice import SubDevice
@@ -34,6 +35,7 @@ class DeviceState(enum.StrEnum):
     IDLE = "idle"
     RUNNING = "running"
     FAILED = "failed"
+    LOST = "lost"  # streams of it are silent until it is back
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,10 @@ class Device:
     format: Format
     autovol: bool = False
     hold: bool = False
+    alternates: tuple[int, ...] = ()  # to use in its place, the best first
+    rule: Rule = PLAIN
     state: DeviceState = DeviceState.CLOSED
+    reason: str | None = None  # why it has failed or is lost
     volume: int = VOL_MAX
     muted: bool = False
     input_volume: int = VOL_MAX

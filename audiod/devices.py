@@ -1,9 +1,10 @@
 """Devices: opens them when a stream needs one, closes them when none does.
 
-Owns the engine's device handles.  Invariant: a device is open while a stream
+Owns the openings (opening.py) of each.  Invariant: a device is open while a stream
 holds it, while its clock runs, or because -a says so; each opening has its own
-id in the engine, so that late events of an earlier one are told apart.  Control
-thread; `open` waits for the driver, nothing else waits.
+id in the engine, so that late events of an earlier one are told apart.  One whose
+card is lost is no longer the device's opening, but lives on until its streams have
+left it.  Control thread; `open` waits for the driver, nothing else waits.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from errno import ENODEV
 from typing import TYPE_CHECKING
 
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import DeviceClock
 from audiod_protocol.params import Enc
 
-from audiod import log, policy
+from audiod import log
 from audiod.cards.scan import CardError
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
 from audiod.engine import Clock, DeviceConf, DevicePar, Encoding, EngineError
+from audiod.opening import OpenDevice, Opening
 
 if TYPE_CHECKING:
     from audiod import engine
@@ -38,36 +41,12 @@ def from_engine(enc: Encoding) -> Enc:
     return Enc(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
 
 
-class OpenDevice:
-    """One configured device and, while it is open, the engine's handle of it."""
-
-    def __init__(self, conf: DeviceConfig, row: Device) -> None:
-        self.conf = conf
-        self.row = row
-        self.handle: engine.Device | None = None
-        self.ident = 0  # of the last opening: its late events may come after the close
-        self.holders = 0  # streams that need it open
-        self.opened = False  # ever: a file goes on behind what it has
-        self.groups: dict[int, int] = {}  # link group -> members
-        self.next: DeviceConfig | None = None  # what it is to be once it is not in use
-
-    @property
-    def in_use(self) -> bool:
-        """Whether closing it would be noticed."""
-        if self.handle is None:
-            return False
-        stats = self.handle.stats()
-        return bool(self.holders or stats.running or stats.streams)
-
-    def apply(self) -> None:
-        """The engine takes over the volumes, where it is open."""
-        if self.handle is not None:
-            self.handle.setgain(policy.gain(self.row.played))
-            self.handle.setrecgain(policy.gain(self.row.recorded))
-
-
 class Devices:
-    """All configured devices."""
+    """All configured devices.
+
+    `on_failed`, `on_lost`, `on_open` hear of a device whose streams the engine has ended,
+    whose streams play into nothing, which has been opened.
+    """
 
     def __init__(self, engine: engine.Engine, core: Core, confs: tuple[DeviceConfig, ...]) -> None:
         self.engine = engine
@@ -75,50 +54,52 @@ class Devices:
         self.all = [OpenDevice(conf, row) for conf, row in zip(confs, core.devices, strict=True)]
         for device in self.all:
             device.row.apply = device.apply
-        self.on_failed: Callable[[int, Fault], None] = lambda number, fault: None
+        self.on_failed: Callable[[int, int], None] = lambda number, errno: None
+        self.on_lost: Callable[[int, int], None] = lambda number, errno: None
+        self.on_open: Callable[[int], None] = lambda number: None
         self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
-        self._by_ident: dict[int, OpenDevice] = {}
+        self._by_ident: dict[int, Opening] = {}
         self._idents = itertools.count(1)
         self._log = log.get()
 
     # ---- what streams ask ----
 
-    def hold(self, number: int) -> None:
+    def hold(self, number: int) -> Opening:
         """Open a device if need be and keep it open.  Raises FaultError(ENODEV)."""
         device = self.all[number]
-        if device.handle is None:
-            self._open(device)
-        device.holders += 1
+        opening = device.opening or self._open(device)
+        opening.holders += 1
+        return opening
 
-    def drop(self, number: int) -> None:
+    def drop(self, opening: Opening) -> None:
         """The opposite of hold: the last one closes the device once it is silent."""
-        device = self.all[number]
-        device.holders -= 1
-        self._close_if_idle(device)
+        opening.holders -= 1
+        self._close_if_idle(opening)
+
+    def current(self, number: int) -> Opening:
+        """The opening of a device that is held."""
+        opening = self.all[number].opening
+        if opening is None:
+            raise FaultError(gone(self.all[number].row))
+        return opening
 
     def handle(self, number: int) -> engine.Device:
         """The engine's handle of a device that is held."""
-        handle = self.all[number].handle
-        if handle is None:
-            raise FaultError(gone(self.all[number].row))
+        handle = self.current(number).handle
+        assert handle is not None  # a closed opening is nobody's
         return handle
+
+    def is_open(self, number: int) -> bool:
+        return self.all[number].opening is not None
+
+    def left_behind(self, number: int) -> bool:
+        """Whether there may be streams of it on an opening whose card is lost."""
+        return bool(self.all[number].lost)
 
     def clock(self, number: int) -> DeviceClock:
         """The clock that streams of this device are fitted to."""
         fmt = self.all[number].row.format
         return DeviceClock(fmt.rate, fmt.round, fmt.bufsz)
-
-    def join_group(self, number: int, group: int, members: int) -> None:
-        """Change the number of streams that a link group has by `members`."""
-        device = self.all[number]
-        device.groups[group] = device.groups.get(group, 0) + members
-        if device.handle is not None:
-            device.handle.setgroup(group, device.groups[group])
-        if device.groups[group] <= 0:
-            del device.groups[group]
-
-    def members(self, number: int, group: int) -> int:
-        return self.all[number].groups.get(group, 0)
 
     # ---- start and end ----
 
@@ -131,16 +112,17 @@ class Devices:
     def close_all(self) -> None:
         """Close every open device; files are finished by it."""
         for device in self.all:
-            self._close(device, DeviceState.CLOSED)
+            for opening in device.openings():
+                self._close(opening)
 
     def running(self) -> list[Device]:
         """Devices whose real clock runs: their buffers are still being heard."""
         return [
             device.row
             for device in self.all
-            if device.handle is not None
+            if device.opening is not None
             and device.row.state is DeviceState.RUNNING
-            and device.handle.par.clock is Clock.REAL
+            and device.opening.par.clock is Clock.REAL
         ]
 
     # ---- another configuration ----
@@ -155,9 +137,7 @@ class Devices:
             if conf != device.conf or device.next is not None:
                 self._change(device, conf)
         for conf in confs[len(self.all) :]:
-            row = Device(
-                conf.number, conf.text, conf.spec.driver, conf.format, autovol=conf.autovol, hold=conf.hold
-            )
+            row = conf.row()
             device = OpenDevice(conf, row)
             row.apply = device.apply
             self.all.append(device)
@@ -167,11 +147,15 @@ class Devices:
     def _change(self, device: OpenDevice, conf: DeviceConfig) -> None:
         row = device.row
         row.hold, row.autovol = conf.hold, conf.autovol
-        device.conf = replace(device.conf, hold=conf.hold, autovol=conf.autovol)
+        row.alternates, row.rule = conf.alternates, conf.rule
+        device.conf = replace(
+            device.conf, hold=conf.hold, autovol=conf.autovol, alternates=conf.alternates, rule=conf.rule
+        )
         device.next = None if conf == device.conf else conf
-        if device.handle is None:
+        if device.opening is None:
             self._take_next(device)
-        self._close_if_idle(device)
+        else:
+            self._close_if_idle(device.opening)
         self._open_if_held(device)
         self.core.device_changed(row)
 
@@ -189,47 +173,71 @@ class Devices:
         self.core.device_changed(row)
 
     def _open_if_held(self, device: OpenDevice) -> None:
-        if device.conf.hold and device.handle is None:
+        if device.conf.hold and device.opening is None:
             with contextlib.suppress(FaultError):  # logged; the next stream tries again
                 self._open(device)
+
+    def open_if_held(self, number: int) -> None:
+        """Open it if it is to be open from start to end, and can be."""
+        self._open_if_held(self.all[number])
 
     # ---- events of the engine ----
 
     def find(self, ident: int) -> Device | None:
         """The device of an event, None if it has been opened anew since."""
-        device = self._by_ident.get(ident)
-        return None if device is None else device.row
+        opening = self._by_ident.get(ident)
+        return None if opening is None else opening.device.row
 
     def started(self, ident: int) -> None:
-        device = self._by_ident.get(ident)
-        if device is not None and device.handle is not None:
-            self._set_state(device, DeviceState.RUNNING)
+        opening = self._by_ident.get(ident)
+        if opening is not None and opening.current:
+            self._set_state(opening.device, DeviceState.RUNNING)
 
     def stopped(self, ident: int) -> None:
-        device = self._by_ident.get(ident)
-        if device is None or device.handle is None or device.handle.stats().running:
+        opening = self._by_ident.get(ident)
+        if opening is None or opening.handle is None or opening.handle.stats().running:
             return
-        self._set_state(device, DeviceState.IDLE)
-        self._close_if_idle(device)
+        if opening.current:
+            self._set_state(opening.device, DeviceState.IDLE)
+        self._close_if_idle(opening)
 
     def failed(self, ident: int, errno: int, why: str) -> None:
         """The device's clock has stopped for good: close it; the next stream opens it again.
 
         Streams may have heard of it first, and the last of them have closed it.
         """
-        device = self._by_ident.get(ident)
-        if device is None:
+        opening = self._by_ident.get(ident)
+        if opening is None:
             return
+        device = opening.device
         self._log.error(
             "device.failed", device=device.row.number, name=device.row.name, errno=errno, reason=why
         )
-        self._close(device, DeviceState.FAILED)
-        self._set_state(device, DeviceState.FAILED)
-        self.on_failed(device.row.number, gone(device.row))
+        self._close(opening, DeviceState.FAILED, why)
+        if device.opening is None:
+            self._set_state(device, DeviceState.FAILED, why)
+        self.on_failed(device.row.number, errno)
+
+    def lost(self, ident: int, errno: int, why: str) -> None:
+        """Its card is gone or broken: its streams play into nothing until they have moved."""
+        opening = self._by_ident.get(ident)
+        if opening is None or not opening.current:
+            return
+        device = opening.device
+        self._log.error(
+            "device.lost", device=device.row.number, name=device.row.name, errno=errno, reason=why
+        )
+        device.opening = None
+        device.lost.append(opening)
+        self._set_state(device, DeviceState.LOST, why)
+        opening.holders += 1  # it is looked at while its streams leave
+        self.on_lost(device.row.number, errno)
+        self.drop(opening)
 
     # ---- within ----
 
-    def _open(self, device: OpenDevice) -> None:
+    def _open(self, device: OpenDevice) -> Opening:
+        """Raises FaultError(ENODEV)."""
         conf, row = device.conf, device.row
         fmt = conf.format
         wanted = DeviceConf(
@@ -263,7 +271,8 @@ class Devices:
         except (EngineError, CardError) as error:
             reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
             self._log.error("device.refused", device=row.number, name=row.name, reason=reason)
-            self._set_state(device, DeviceState.FAILED)
+            self._set_state(device, DeviceState.LOST if device.lost else DeviceState.FAILED, reason)
+            device.refused = getattr(error, "errno", None) or ENODEV
             raise FaultError(
                 Fault(
                     Code.ENODEV,
@@ -273,11 +282,11 @@ class Devices:
             ) from error
         par = handle.par
         row.format = Format(from_engine(par.enc), par.rate, par.round, par.bufsz, par.pchan, par.rchan)
-        device.handle = handle
+        opening = Opening(device, ident, handle)
+        device.opening = opening
         device.opened = True
-        self._by_ident.pop(device.ident, None)
-        self._by_ident[ident] = device
-        device.ident = ident
+        device.forget(self._by_ident)
+        self._by_ident[ident] = opening
         device.apply()
         self._log.info(
             "device.open",
@@ -291,26 +300,41 @@ class Devices:
             rec=par.rchan,
         )
         self._set_state(device, DeviceState.IDLE)
+        opening.holders += 1  # whatever the others do with it
+        self.on_open(row.number)
+        opening.holders -= 1
+        return opening
 
-    def _close_if_idle(self, device: OpenDevice) -> None:
-        if device.handle is None or device.in_use or (device.conf.hold and device.next is None):
+    def _close_if_idle(self, opening: Opening) -> None:
+        device = opening.device
+        if opening.handle is None or opening.in_use:
             return
-        self._close(device, DeviceState.CLOSED)
-        self._open_if_held(device)
+        if opening.current and device.conf.hold and device.next is None:
+            return
+        current = opening.current
+        self._close(opening)
+        if current:
+            self._open_if_held(device)
 
-    def _close(self, device: OpenDevice, state: DeviceState) -> None:
-        if device.handle is None:
+    def _close(
+        self, opening: Opening, state: DeviceState = DeviceState.CLOSED, reason: str | None = None
+    ) -> None:
+        if opening.handle is None:
             return
-        handle, device.handle = device.handle, None
-        handle.close()
+        device, current = opening.device, opening.current
+        opening.close()
         self._log.info("device.close", device=device.row.number, name=device.row.name)
-        self._set_state(device, state)
-        self._take_next(device)
+        if current:
+            self._set_state(device, DeviceState.LOST if device.lost else state, reason)
+            self._take_next(device)
+        elif device.opening is None and not device.lost:
+            self._set_state(device, DeviceState.FAILED, device.row.reason)
 
-    def _set_state(self, device: OpenDevice, state: DeviceState) -> None:
-        if device.row.state is not state:
-            device.row.state = state
-            self.core.device_changed(device.row)
+    def _set_state(self, device: OpenDevice, state: DeviceState, reason: str | None = None) -> None:
+        row = device.row
+        if row.state is not state or row.reason != reason:
+            row.state, row.reason = state, reason
+            self.core.device_changed(row)
 
 
 def gone(device: Device) -> Fault:

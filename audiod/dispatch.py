@@ -24,8 +24,8 @@ from audiod.cards.inventory import Inventory, differences
 from audiod.cards.rows import endpoint_row
 from audiod.cards.scan import Scanner
 from audiod.config import Config
-from audiod.core import Core, Device, Row
-from audiod.devices import Devices
+from audiod.core import Core, Row
+from audiod.devices import Devices, gone
 from audiod.engine import Wire
 from audiod.listener import Peer, turn_away
 from audiod.ownership import Ownership
@@ -60,10 +60,7 @@ class Dispatch:
     ) -> None:
         self.engine = engine
         self.core = Core(
-            devices=[
-                Device(d.number, d.text, d.spec.driver, d.format, autovol=d.autovol, hold=d.hold)
-                for d in config.devices
-            ],
+            devices=[device.row() for device in config.devices],
             subdevices={sub.name: sub for sub in config.subdevices},
         )
         self.devices = Devices(engine, self.core, config.devices)
@@ -187,8 +184,10 @@ class Dispatch:
                 self.devices.started(ident)
             case eng.DeviceStopped(ident):
                 self.devices.stopped(ident)
-            case eng.DeviceFailed(ident, number) | eng.DeviceLost(ident, number):
+            case eng.DeviceFailed(ident, number):
                 self.devices.failed(ident, number, os.strerror(number))
+            case eng.DeviceLost(ident, number):
+                self.devices.lost(ident, number, os.strerror(number))
             case eng.ThreadStarted():
                 self._thread(event)
             case eng.Synced():
@@ -281,11 +280,12 @@ class Dispatch:
             self._rt_told = True
             self._log.warning("realtime.refused", reason=realtime.reason(event.errno, self._limits))
 
-    def _device_failed(self, number: int, fault: Fault) -> None:
+    def _device_failed(self, number: int, errno: int) -> None:
         """Streams that were not started die here, started ones are ended by the engine."""
+        fault = gone(self.core.devices[number])
         for session in list(self.sessions.values()):
             for stream in list(session.streams.values()):
-                if stream.row.sub.device == number and stream.run is None:
+                if stream.seat.on.handle is None and stream.run is None:
                     stream.die(fault)
 
     def _cards_changed(self, old: Inventory, new: Inventory) -> None:
@@ -295,7 +295,7 @@ class Dispatch:
     def _move_default(self, number: int) -> None:
         """Move the sub-device `default` to another device, with its streams.  Raises FaultError(ENODEV)."""
         sub = replace(self.core.subdevices["default"], device=number)
-        self.devices.hold(number)  # a device that cannot be opened is refused before anything has moved
+        held = self.devices.hold(number)  # one that cannot be opened is refused before anything has moved
         self.core.subdevices[sub.name] = sub
         for stream in list(self.core.streams.values()):
             if stream.sub.name == sub.name:
@@ -305,7 +305,7 @@ class Dispatch:
                     if error.fault.code is Code.EPIPE:
                         continue  # it is dead
                     self._log.warning("stream.stays", stream=stream.id, reason=error.fault.message)
-        self.devices.drop(number)
+        self.devices.drop(held)
         self._log.info("default.move", device=number, name=self.core.devices[number].name)
         self.core.controls.default_moved()
 

@@ -23,6 +23,7 @@ from audiod import core, log
 from audiod.core import Core
 from audiod.devices import Devices, gone
 from audiod.engine import EndReason, EngineError, StreamPar
+from audiod.seat import Seat
 from audiod.streampar import measured, stream_par
 from audiod.subdevice import SubDevice
 from audiod.voice import Voice
@@ -73,18 +74,14 @@ class ClientStream:
         self._run: engine.Stream | None = None
         self._plays = False
         self._forced = False  # its volume in this run was set by others than its client, too
-        self._group = 0
-        self._holds = True
-        self._left: int | None = None  # device that it moves away from, held until the engine has done so
         self._gone = False  # its connection is
         self._waiting: deque[Callable[[], None]] = deque()
         self._log = log.get(stream=row.id)
         row.measure = self._measure
         row.apply = self._apply
         row.move = self.move
-        if row.link is not None:
-            self._group = known.join_link(row.uid, row.link)
-            devices.join_group(row.sub.device, self._group, 1)
+        group = 0 if row.link is None else known.join_link(row.uid, row.link)
+        self.seat = Seat(devices, row.sub.device, group)
 
     @property
     def number(self) -> int:
@@ -164,7 +161,7 @@ class ClientStream:
     def start(self, request: int | None) -> None:
         """Start; the pump answers, then lets credit, onmove and data flow."""
         state = advance(self.state, Act.START, self.number)
-        handle = self._devices.handle(self.row.sub.device)
+        handle = self.seat.handle
         ident = self._runs.begin(self)
         run: engine.Stream | None = None
         try:
@@ -218,23 +215,22 @@ class ClientStream:
 
         Raises FaultError: EBUSY while it moves, EINVAL if its buffer is too small there, ENODEV.
         """
-        row, old = self.row, self.row.sub
-        if self._left is not None or self._group:
-            why = "it is moving already" if self._left is not None else "a link group stays together"
+        row, old, seat = self.row, self.row.sub, self.seat
+        if sub == old and seat.on.current:
+            return
+        if seat.moving or (seat.group and self._run is not None):
+            why = "it is moving already" if seat.moving else "a link group stays together"
             raise FaultError(Fault(Code.EBUSY, f"stream {row.id} cannot move: {why}", "try again later"))
         if self._gone or self.state is State.DEAD:
             raise FaultError(Fault(Code.EPIPE, f"stream {row.id} is dead", "its client must open another"))
-        self._devices.hold(sub.device)
+        here = self._devices.hold(sub.device)
         row.sub = sub
-        if self._run is None:
-            self._devices.drop(old.device)
-            self._refit()
-        else:
+        if self._run is not None:
             try:
                 self._run.move(self._devices.handle(sub.device), self._stream_par())
             except EngineError as error:
                 row.sub = old
-                self._devices.drop(sub.device)
+                self._devices.drop(here)
                 raise FaultError(
                     Fault(
                         Code.EINVAL,
@@ -242,7 +238,9 @@ class ClientStream:
                         "its buffer must hold a block of that device",
                     )
                 ) from error
-            self._left = old.device
+        seat.move(here, at_once=self._run is None)
+        if self._run is None:
+            self._refit()
         if self._core.controls.moved(row):
             self._tell_level()
         self._apply(False, False)
@@ -265,9 +263,7 @@ class ClientStream:
 
     def moved(self) -> None:
         """Its old device has let go of it, and the pump has followed."""
-        if self._left is not None:
-            left, self._left = self._left, None
-            self._devices.drop(left)
+        self.seat.arrived()
 
     def playing(self) -> None:
         self._plays = True
@@ -292,7 +288,7 @@ class ClientStream:
         self._run.free()
         self._run = None
         self.moved()
-        if not self._gone and self.state is State.READY and self._holds:
+        if not self._gone and self.state is State.READY and self.seat.held:
             self._refit()
         if self._gone:
             self._let_go()
@@ -375,18 +371,14 @@ class ClientStream:
         self.conn.send(self._voice.accepted(self.closing))
 
     def _let_go(self) -> None:
-        if not self._holds:
-            return
-        self._holds = False
-        if self.row.link is not None:
-            self._devices.join_group(self.row.sub.device, self._group, -1)
-            self._core.leave_link(self.row.uid, self.row.link)
-        self._devices.drop(self.row.sub.device)
+        if self.seat.held:
+            self.seat.leave()
+            if self.row.link is not None:
+                self._core.leave_link(self.row.uid, self.row.link)
 
     def _stream_par(self) -> StreamPar:
-        number = self.row.sub.device
-        members = self._devices.members(number, self._group) if self._group else 0
-        told = stream_par(self.row, self._core.devices[number], group=self._group, members=members)
+        device = self._core.devices[self.row.sub.device]
+        told = stream_par(self.row, device, group=self.seat.group, members=self.seat.members)
         return self._voice.fitted(told, self.row.par)
 
     def _measure(self) -> core.Measured | None:

@@ -1,0 +1,102 @@
+"""Opening: one opening of a device in the engine, and the device that it is of.
+
+Owns the engine's handle and who holds it.  Invariant: an opening whose card is
+lost is never a device's opening again; what is closed has no handle.  Control thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiod import policy
+from audiod.config import DeviceConfig
+from audiod.core import Device
+from audiod.engine import DevicePar
+
+if TYPE_CHECKING:
+    from audiod import engine
+
+
+class OpenDevice:
+    """One configured device and, while it is open, its opening."""
+
+    def __init__(self, conf: DeviceConfig, row: Device) -> None:
+        self.conf = conf
+        self.row = row
+        self.opening: Opening | None = None
+        self.lost: list[Opening] = []  # openings without a card, whose streams are silent
+        self.refused = 0  # errno of the last attempt to open it, 0: it succeeded
+        self.opened = False  # ever: a file goes on behind what it has
+        self.next: DeviceConfig | None = None  # what it is to be once it is not in use
+
+    @property
+    def in_use(self) -> bool:
+        """Whether closing it would be noticed."""
+        return self.opening is not None and self.opening.in_use
+
+    @property
+    def holders(self) -> int:
+        """Streams that need it open."""
+        return sum(opening.holders for opening in self.openings())
+
+    def openings(self) -> list[Opening]:
+        """All that are not closed."""
+        return [*self.lost] if self.opening is None else [self.opening, *self.lost]
+
+    def forget(self, known: dict[int, Opening]) -> None:
+        """It is opened anew: events of an earlier opening that is closed are nobody's."""
+        for ident in [i for i, old in known.items() if old.device is self and old.handle is None]:
+            del known[ident]
+        self.refused = 0
+
+    def apply(self) -> None:
+        """Its card takes over the volumes, and the engine the rest of them, where it is open."""
+        self.row.faders.turn()
+        if self.opening is not None and self.opening.handle is not None:
+            self.opening.handle.setgain(policy.gain(self.row.played))
+            self.opening.handle.setrecgain(policy.gain(self.row.recorded))
+
+
+class Opening:
+    """A device from when it is opened until it is closed; `holders`: streams that need it."""
+
+    def __init__(self, device: OpenDevice, ident: int, handle: engine.Device) -> None:
+        self.device = device
+        self.ident = ident
+        self.handle: engine.Device | None = handle
+        self.par: DevicePar = handle.par
+        self.holders = 0
+        self.groups: dict[int, int] = {}  # link group -> members
+
+    @property
+    def current(self) -> bool:
+        """Whether it is the device; else its card is lost, or it is closed."""
+        return self.device.opening is self
+
+    @property
+    def in_use(self) -> bool:
+        if self.handle is None:
+            return False
+        stats = self.handle.stats()
+        return bool(self.holders or stats.running or stats.streams)
+
+    def join_group(self, group: int, members: int) -> None:
+        """Change the number of streams that a link group has by `members`."""
+        self.groups[group] = self.groups.get(group, 0) + members
+        if self.handle is not None:
+            self.handle.setgroup(group, self.groups[group])
+        if self.groups[group] <= 0:
+            del self.groups[group]
+
+    def members(self, group: int) -> int:
+        return self.groups.get(group, 0)
+
+    def close(self) -> None:
+        """Close it in the engine; the device has it no more."""
+        handle, self.handle = self.handle, None
+        if self.current:
+            self.device.opening = None
+        if self in self.device.lost:
+            self.device.lost.remove(self)
+        if handle is not None:
+            handle.close()
