@@ -47,7 +47,7 @@ def test_what_there_is_is_told_and_can_be_used(tmp_path: Path, cards: Virtcards,
 
 def test_looking_does_not_keep_a_program_from_a_card(tmp_path: Path, cards: Virtcards, music) -> None:
     """It plays at once, while the daemon still looks, time and again."""
-    for _ in range(5):
+    for _ in range(2):
         with running(tmp_path, "-f", "alsa:card0") as daemon:
             daemon.ctl("play", music(16))
             assert looked(daemon)["error"] is None
