@@ -146,7 +146,7 @@ def _why(error: AlsaError, direction: str) -> str:
     what = "playback" if direction == "play" else "recording"
     match error.errno:
         case errno.EBUSY:
-            return f"{what} is busy, another program has it"
+            return f"{what} is busy, a program has it open"
         case errno.EACCES | errno.EPERM:
             return f"{what} is not permitted: audiod's user must be in the card's group, audio"
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:

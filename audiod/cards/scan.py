@@ -94,10 +94,14 @@ class Scanner:
         if pcm is None:
             there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self._roots))
             raise CardError(f"{argument}: the card is not there" + (f", but {there}" if there else ""))
-        why = self._deadly.get("") or self._deadly.get(pcm or "default")
+        why = self.refuses(pcm)
         if why is not None:
             raise CardError(f"{pcm}: {why}")
         return pcm
+
+    def refuses(self, pcm: str) -> str | None:
+        """Why this PCM must not be opened in our process: the prober has died of it.  None: it may."""
+        return self._deadly.get("") or self._deadly.get(pcm or "default")
 
     async def look(self) -> None:
         """Scan as a task of its own, whose bugs nobody else suffers from."""
@@ -252,9 +256,9 @@ class Scanner:
 
     def _busy(self, question: _Question) -> str | None:
         """Who has it open, "" if this server; None: nobody, as far as the kernel tells."""
-        device = question.endpoint.device
-        if question.card < 0 or device is None:
+        if question.card < 0:
             return None
+        device = question.endpoint.device or 0  # what names a card alone is its first
         threads = kernel.holders(question.card, device, question.direction, self._roots)
         if not threads:
             return None

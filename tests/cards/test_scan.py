@@ -232,6 +232,16 @@ async def test_what_we_have_open_is_in_order(
     assert found.endpoints[2].play is not None and found.endpoints[2].play.probed, "as it last said"
 
 
+async def test_what_names_a_card_alone_is_its_first_device(
+    scanner: Scanner, worker: FakeWorker, machine: FakeKernel
+) -> None:
+    worker.hints = [{"name": "sysdefault:CARD=HDA", "description": None, "direction": "Output"}]
+    machine.take(0, "0p", os.getpid())
+    found = await scanner.scan()
+    assert errors(found)["sysdefault:CARD=HDA play"] is None
+    assert not any(line.startswith("sysdefault") for line in worker.sides_asked())
+
+
 async def test_opening_a_card_interrupts_the_question(scanner: Scanner, worker: FakeWorker) -> None:
     assert located(scanner, "hw:0,0") == "hw:0,0"
     assert worker.interrupted == 0, "nothing is asked now"
@@ -457,5 +467,5 @@ async def test_a_card_in_user_space(tmp_path: Path) -> None:
             assert (side.rate, side.round.max, side.bufsz.max) == (48000, 512, 4096)
         with cards.taken("play"):
             (one,) = (await scanned(conf + named, tmp_path)).inventory.endpoints
-            assert one.play is not None and one.play.error == "playback is busy, another program has it"
+            assert one.play is not None and one.play.error == "playback is busy, a program has it open"
             assert one.rec is not None and one.rec.error is None
