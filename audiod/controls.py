@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -141,14 +141,32 @@ class Controls:
             core.publish("controls", "change", partial(self._stream_row, stream, what))
         self.changed()
 
+    def heard(self, device: Device, values: Mapping[str, int]) -> None:
+        """Somebody has set these on the device's card itself."""
+        device.chosen = True
+        names = [name for name, value in values.items() if self._take_value(device, name, value)]
+        device.apply()
+        self._device_changed(device, names)
+
     def _set_device(self, device: Device, name: str, value: int) -> None:
+        device.chosen = True
+        if self._take_value(device, name, value):
+            device.apply()
+            self._device_changed(device, [name])
+
+    def _take_value(self, device: Device, name: str, value: int) -> bool:
         field, kind = _DEVICE_FIELD[name]
         if getattr(device, field) == value:
-            return
+            return False
         setattr(device, field, kind(value))
-        device.apply()
+        return True
+
+    def _device_changed(self, device: Device, names: Sequence[str]) -> None:
+        if not names:
+            return
         self._core.device_changed(device)
-        self._core.publish("controls", "change", lambda: _device_row(device, name))
+        for name in names:
+            self._core.publish("controls", "change", partial(_device_row, device, name))
         self.changed()
 
     def _device(self, number: int | None) -> Device:
@@ -274,6 +292,7 @@ _DEVICE_FIELD: dict[str, tuple[str, type]] = {
 
 def _take(device: Device, one: SavedDevice) -> None:
     """Give a device the values that it had."""
+    device.chosen = True
     device.volume, device.muted = one.level, one.mute
     device.input_volume, device.input_muted = one.input_level, one.input_mute
 

@@ -16,6 +16,7 @@ from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc, Mode, Par
 
 from audiod import policy
+from audiod.cards.fader import Faders
 from audiod.controls import Controls
 from audiod.fallback import PLAIN, Rule
 from audiod.policy import Culprit
@@ -77,18 +78,24 @@ class Device:
     muted: bool = False
     input_volume: int = VOL_MAX
     input_muted: bool = False
+    chosen: bool = False  # somebody has set one of these, or it was kept
     xruns: int = 0
-    apply: Callable[[], None] = lambda: None  # the engine takes over volumes and mutes
+    apply: Callable[[], None] = lambda: None  # engine and card take over volumes and mutes
+    faders: Faders = field(default_factory=Faders)  # what its card does of them
 
     @property
-    def played(self) -> int:
-        """The volume that everything played is multiplied by."""
-        return 0 if self.muted else self.volume
+    def played(self) -> float:
+        """The gain that everything played is multiplied by; what its card does comes behind it."""
+        if self.faders.play is not None:
+            return self.faders.play.gain(self.volume, self.muted)
+        return policy.gain(0 if self.muted else self.volume)
 
     @property
-    def recorded(self) -> int:
-        """The volume that everything recorded is multiplied by."""
-        return 0 if self.input_muted else self.input_volume
+    def recorded(self) -> float:
+        """The gain that everything recorded is multiplied by; what its card does came before it."""
+        if self.faders.rec is not None:
+            return self.faders.rec.gain(self.input_volume, self.input_muted)
+        return policy.gain(0 if self.input_muted else self.input_volume)
 
 
 @dataclass(frozen=True)
@@ -304,10 +311,11 @@ class Core:
         assert par.enc is not None and par.rate is not None
         if Mode.PLAY in stream.mode:
             channels, span = par.pchan or 0, sub.play_channels
-            volumes: tuple[int, ...] = (stream.program.volume, sub.maxvol, device.played)
+            volumes: tuple[int, ...] = (stream.program.volume, sub.maxvol)
+            gain = device.played
         else:
             channels, span = par.rchan or 0, sub.recorded(stream.mode)
-            volumes = () if Mode.MON in stream.mode else (device.recorded,)
+            volumes, gain = (), 1.0 if Mode.MON in stream.mode else device.recorded
         return policy.conversion(
             policy.Path(
                 enc=par.enc,
@@ -317,6 +325,7 @@ class Core:
                 device_enc=fmt.enc,
                 device_rate=fmt.rate,
                 volumes=volumes,
+                gain=gain,
                 playing=Mode.PLAY in stream.mode,
             )
         )

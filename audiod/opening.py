@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiod import policy
 from audiod.config import DeviceConfig
 from audiod.core import Device
 from audiod.engine import DevicePar
@@ -53,8 +52,8 @@ class OpenDevice:
         """Its card takes over the volumes, and the engine the rest of them, where it is open."""
         self.row.faders.turn()
         if self.opening is not None and self.opening.handle is not None:
-            self.opening.handle.setgain(policy.gain(self.row.played))
-            self.opening.handle.setrecgain(policy.gain(self.row.recorded))
+            self.opening.handle.setgain(self.row.played)
+            self.opening.handle.setrecgain(self.row.recorded)
 
 
 class Opening:

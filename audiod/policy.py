@@ -252,7 +252,8 @@ def classify(
 class Path:
     """One direction of a stream and where it meets the device; `span` is the sub-device's width.
 
-    `volumes` are those that are multiplied, 0..127 each; `playing` False: from the device to the stream.
+    `volumes` are those that are multiplied, 0..127 each, and `gain` is a linear one; `playing` False: from
+    the device to the stream.
     """
 
     enc: Enc
@@ -262,6 +263,7 @@ class Path:
     device_enc: Enc
     device_rate: int
     volumes: Sequence[int] = ()
+    gain: float = 1.0
     playing: bool = True
 
 
@@ -274,7 +276,7 @@ def conversion(path: Path) -> str:
         steps.append(_arrow(path, path.enc, path.device_enc))
     if path.channels != path.span:
         steps.append(_arrow(path, path.channels, path.span) + " channels")
-    level = 1.0
+    level = path.gain
     for vol in path.volumes:
         level *= gain(vol)
     if level == 0.0:

@@ -21,6 +21,11 @@ _CARDS_LINE = re.compile(r"^ *(\d+) \[(.*?) *\]: (.*?) - (.*)$", re.M)
 _CARD = re.compile(r"card(\d+)")
 _PCM_INFO = re.compile(r"pcm(\d+)([pc])")  # /proc/asound/card0/pcm3p
 _PCM_NODE = re.compile(r"pcmC(\d+)D(\d+)([pc])")  # /dev/snd/pcmC0D3p, /sys/class/sound/pcmC0D3p
+_PCM_NAME = re.compile(
+    r"(?P<kind>[\w-]+):(?:CARD=(?P<named>[^,]+)|(?P<plain>[^,=]+))"
+    r"(?:,DEV=(?P<device>\d+)|,(?P<second>\d+))?",
+    re.ASCII,
+)
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
 _TEXT_MAX = 16384
 _SERIAL_MAX = 64
@@ -75,6 +80,25 @@ def resolve(argument: str, roots: Roots = ROOTS) -> str | None:
 def hardware(card: Card, device: int) -> str:
     """libasound's name of a PCM of the hardware."""
     return f"hw:CARD={card.id or card.number},DEV={device}"
+
+
+def find_pcm(pcm: str, roots: Roots = ROOTS) -> tuple[Card, int] | None:
+    """The card and the number of its PCM that a name of libasound means; None: none, or it cannot be told.
+
+    `hw:0,3`, `plughw:HDA`, and whatever names its card: `hdmi:CARD=HDA,DEV=0`.
+    """
+    match = _PCM_NAME.match(pcm)
+    if match is None:
+        return None
+    named, plain = match["named"], match["plain"]
+    if match["kind"] in ("hw", "plughw"):
+        wanted, device = named or plain, int(match["device"] or match["second"] or 0)
+    else:
+        wanted, device = named, 0
+    for card in find_cards(roots):
+        if wanted in (card.id, str(card.number)):
+            return card, device
+    return None
 
 
 def quoted(pcm: str) -> str:
