@@ -244,6 +244,7 @@ class Devices:
             driver=conf.spec.driver,
             arg=conf.spec.argument,
             rec=conf.spec.rec_path,
+            access=conf.spec.access or "",
             free_clock=bool(conf.spec.free_clock),
             append=device.opened,
             dither=conf.dither,
@@ -299,6 +300,8 @@ class Devices:
             play=par.pchan,
             rec=par.rchan,
         )
+        if handle.missing:
+            self._log.warning("device.incomplete", device=row.number, name=row.name, reason=handle.missing)
         self._set_state(device, DeviceState.IDLE)
         opening.holders += 1  # whatever the others do with it
         self.on_open(row.number)

@@ -28,6 +28,7 @@ PPM_MAX = 10000  # parts per million: one per cent
 JITTER_MAX = 1000.0  # milliseconds
 RUNNING_MAX = 86400.0  # seconds
 
+ACCESSES = ("mmap", "mmap-planar", "mmap-complex", "rw", "rw-planar")  # the engine's words
 DRIVERS = ("null", "file", "loopback", "manual", "alsa")
 _LATER = ("oss",)
 _SIMULATED = ("ppm", "jitter", "xrun_every", "unplug_after")  # docs/simulated-devices.md
@@ -38,7 +39,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "file": (*_COMMON, "clock", "stall"),
     "loopback": _COMMON,
     "manual": _COMMON,
-    "alsa": (*_PLAIN, "xrun_every", "unplug_after"),  # its clock is the card's
+    "alsa": (*_PLAIN, "access", "xrun_every", "unplug_after"),  # its clock is the card's
 }
 _TAKES_NONE = ("null", "loopback", "manual")  # an argument
 _SAFE = "/:.,_-+@~"
@@ -50,7 +51,8 @@ class DeviceSpec:
 
     `rate` in Hz, `play` and `rec` in channels (0: without that direction),
     `round` and `bufsz` in frames, `stall` in seconds.  `rec_path` is the file
-    that driver `file` records from.  What a device simulates: a clock that is
+    that driver `file` records from, `access` the only way to a card's samples
+    that is tried.  What a device simulates: a clock that is
     `ppm` parts per million too fast and tells of its blocks up to `jitter` ms
     late, an xrun after every `xrun_every` and its end after `unplug_after`
     seconds of running.
@@ -66,6 +68,7 @@ class DeviceSpec:
     round: int | None = None
     bufsz: int | None = None
     dither: bool | None = None
+    access: str | None = None
     free_clock: bool | None = None
     stall: float | None = None
     ppm: int | None = None
@@ -212,6 +215,15 @@ def _choice(**choices: bool) -> Callable[[str], bool]:
     return read
 
 
+def _word(*words: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    return read
+
+
 def _path(value: str) -> str:
     if not value:
         raise ValueError("the path is empty")
@@ -252,6 +264,7 @@ _READ: dict[str, tuple[str, Callable[[str], Any]]] = {
     "round": ("round", _number(1, ROUND_MAX)),
     "bufsz": ("bufsz", _number(2, BUFSZ_MAX)),
     "dither": ("dither", _choice(auto=True, off=False)),
+    "access": ("access", _word(*ACCESSES)),
     "clock": ("free_clock", _choice(real=False, free=True)),
     "stall": ("stall", _time("seconds", STALL_MAX)),
     "ppm": ("ppm", _number(-PPM_MAX, PPM_MAX)),
@@ -267,6 +280,7 @@ _MEANING = {
     "round": f"frames of a block, 1..{ROUND_MAX}",
     "bufsz": f"frames of the device's buffer, 2..{BUFSZ_MAX}",
     "dither": "auto or off",
+    "access": "how a card's samples are reached; without it, the best way that works",
     "clock": "real or free",
     "stall": "seconds that clock=free waits for one stream",
     "ppm": f"how much too fast the clock runs, -{PPM_MAX}..{PPM_MAX} parts per million",

@@ -111,6 +111,7 @@ class FakeDevice:
         self.id = ident
         self.conf = conf
         self.par: DevicePar = conf.par
+        self.missing = ""
         self.closed = False
         self.running = False
         self.gain = self.recgain = 1.0

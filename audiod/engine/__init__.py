@@ -28,6 +28,7 @@ from audiod.engine.events import (
 )
 from audiod.engine.handles import Conn, Device, Driver, Engine, EngineError, Limits, Stream
 from audiod.engine.values import (
+    ACCESSES,
     Clock,
     Cycle,
     DeviceConf,
@@ -43,6 +44,7 @@ from audiod.engine.values import (
 )
 
 __all__ = [
+    "ACCESSES",
     "ConnClosed",
     "Clock",
     "CloseReason",

@@ -20,6 +20,16 @@ struct alsa_pcm;			/* snd_pcm_t */
 struct alsa_hw;				/* snd_pcm_hw_params_t */
 struct alsa_sw;				/* snd_pcm_sw_params_t */
 
+struct alsa_area {			/* snd_pcm_channel_area_t: a channel of a mapped buffer */
+	void *addr;
+	unsigned first, step;		/* bits */
+};
+
+struct alsa_chmap {			/* snd_pcm_chmap_t */
+	unsigned nchan;
+	unsigned pos[];			/* enum snd_pcm_chmap_position, and flags */
+};
+
 typedef void alsa_on_error(const char *file, int line, const char *function, int err, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
@@ -30,13 +40,18 @@ enum { ALSA_PLAY, ALSA_REC };		/* snd_pcm_stream_t */
 #define ALSA_NO_CHANNELS	0x00020000
 #define ALSA_NO_FORMAT		0x00040000
 
-enum alsa_access {			/* snd_pcm_access_t */
+enum alsa_access {			/* snd_pcm_access_t, which is also what we prefer */
 	ALSA_MMAP_INTERLEAVED,
 	ALSA_MMAP_NONINTERLEAVED,
 	ALSA_MMAP_COMPLEX,
 	ALSA_RW_INTERLEAVED,
 	ALSA_RW_NONINTERLEAVED,
+	ALSA_NACCESS,
 };
+
+#define ALSA_POS_MAX	36		/* positions: 0 unknown, 1 none, then 35 places */
+#define ALSA_POS_OWN	0x20000		/* flag: the number means what the driver says */
+#define ALSA_POS_MASK	0xffff
 
 enum alsa_state {			/* snd_pcm_state_t */
 	ALSA_OPEN,
@@ -70,6 +85,13 @@ enum alsa_state {			/* snd_pcm_state_t */
 	F(int, pcm_htimestamp, (struct alsa_pcm *, unsigned long *, struct timespec *))	\
 	F(long, pcm_readi, (struct alsa_pcm *, void *, unsigned long))			\
 	F(long, pcm_writei, (struct alsa_pcm *, const void *, unsigned long))		\
+	F(long, pcm_readn, (struct alsa_pcm *, void **, unsigned long))			\
+	F(long, pcm_writen, (struct alsa_pcm *, void **, unsigned long))		\
+	F(int, pcm_mmap_begin,								\
+	    (struct alsa_pcm *, const struct alsa_area **, unsigned long *, unsigned long *)) \
+	F(long, pcm_mmap_commit, (struct alsa_pcm *, unsigned long, unsigned long))	\
+	F(struct alsa_chmap *, pcm_get_chmap, (struct alsa_pcm *))			\
+	F(int, pcm_set_chmap, (struct alsa_pcm *, const struct alsa_chmap *))		\
 	F(int, pcm_poll_descriptors_count, (struct alsa_pcm *))				\
 	F(int, pcm_poll_descriptors, (struct alsa_pcm *, struct pollfd *, unsigned))	\
 	F(int, pcm_poll_descriptors_revents,						\
@@ -94,6 +116,7 @@ enum alsa_state {			/* snd_pcm_state_t */
 	F(int, pcm_hw_params_set_periods_min, (struct alsa_pcm *, struct alsa_hw *, unsigned *, int *)) \
 	F(int, pcm_hw_params_set_buffer_size_near,					\
 	    (struct alsa_pcm *, struct alsa_hw *, unsigned long *))			\
+	F(int, pcm_hw_params_is_batch, (const struct alsa_hw *))			\
 	F(int, pcm_hw_params_get_rate, (const struct alsa_hw *, unsigned *, int *))	\
 	F(int, pcm_hw_params_get_channels, (const struct alsa_hw *, unsigned *))	\
 	F(int, pcm_hw_params_get_period_size, (const struct alsa_hw *, unsigned long *, int *)) \

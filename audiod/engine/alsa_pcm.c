@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "alsa_access.h"
 #include "drivers.h"
 
 #define NSEC		1000000000LL
@@ -73,11 +75,14 @@ alsa_pcm_close(struct alsa_dir *p)
 	if (p->pcm != NULL)
 		alsa.pcm_close(p->pcm);
 	p->pcm = NULL;
+	free(p->planes);
+	p->planes = NULL;
+	p->mapped = 0;
 }
 
-/* all that the card can, by the access that we use, without the library's resampler */
+/* all that the card can, by an access, without the library's resampler */
 static int
-any(struct alsa_dir *p, struct alsa_hw *hw)
+any(struct alsa_dir *p, struct alsa_hw *hw, int access)
 {
 	int rc;
 
@@ -87,34 +92,34 @@ any(struct alsa_dir *p, struct alsa_hw *hw)
 	rc = alsa.pcm_hw_params_set_rate_resample(p->pcm, hw, 0);
 	if (rc < 0)
 		return rc;
-	return alsa.pcm_hw_params_set_access(p->pcm, hw, ALSA_RW_INTERLEAVED);
-}
-
-static long
-move_rw(struct alsa_dir *p, void *block, unsigned long n)
-{
-	return p->stream == ALSA_PLAY ? alsa.pcm_writei(p->pcm, block, n) : alsa.pcm_readi(p->pcm, block, n);
+	return alsa.pcm_hw_params_set_access(p->pcm, hw, access);
 }
 
 int
-alsa_pcm_offers(struct alsa_dir *p, const struct alsa_format *f)
+alsa_pcm_offers(struct alsa_dir *p, const struct alsa_format *f, int access)
 {
 	struct alsa_hw *hw;
-	int yes;
+	int yes = 0, i;
 
 	if (alsa.pcm_hw_params_malloc(&hw) < 0)
 		return 0;
-	yes = any(p, hw) >= 0 && alsa.pcm_hw_params_test_format(p->pcm, hw, f->id) >= 0;
+	for (i = 0; i < ALSA_NACCESS && !yes; i++)
+		yes = (access < 0 || i == access) && any(p, hw, i) >= 0 &&
+		    alsa.pcm_hw_params_test_format(p->pcm, hw, f->id) >= 0;
 	alsa.pcm_hw_params_free(hw);
 	return yes;
 }
 
+/*
+ * Of at least two, as drv_par_fit.  A card that works in batches (most of USB) has
+ * taken up to a block more than its pointer says: it has a block more in hand.
+ */
 static unsigned
-whole_blocks(unsigned bufsz, unsigned round)	/* of at least two, as drv_par_fit */
+whole_blocks(const struct alsa_dir *p, unsigned bufsz, unsigned round)
 {
-	unsigned n = (bufsz + round / 2) / round;
+	unsigned n = (bufsz + round / 2) / round, least = p->batch ? 3 : 2;
 
-	return (n < 2 ? 2 : n) * round;
+	return (n < least ? least : n) * round;
 }
 
 static int
@@ -142,7 +147,7 @@ set_buffer(struct alsa_dir *p, struct alsa_hw *hw, unsigned bufsz, unsigned roun
 	(void)alsa.pcm_hw_params_get_period_size(hw, &n, &dir);	/* fails until it is one number */
 	if (n == 0 || n > DRV_ROUND_MAX)
 		n = round;
-	n = whole_blocks(bufsz, (unsigned)n);
+	n = whole_blocks(p, bufsz, (unsigned)n);
 	return alsa.pcm_hw_params_set_buffer_size_near(p->pcm, hw, &n);
 }
 
@@ -189,17 +194,50 @@ set_software(struct alsa_dir *p, struct alsa_sw *sw)
 	return alsa.pcm_sw_params(p->pcm, sw);
 }
 
+/* the places of its channels: as they were asked for, else as they are; what a driver means alone is unknown to us */
+static void
+set_map(struct alsa_dir *p, uint8_t *pos, struct alsa_why *why)
+{
+	union {
+		struct alsa_chmap map;
+		unsigned room[1 + DSP_NCHAN];
+	} u;
+	struct alsa_chmap *is;
+	unsigned c, ok;
+	int rc;
+
+	u.map.nchan = p->nchan;
+	for (c = 0, ok = 0; c < p->nchan; c++) {
+		u.room[1 + c] = pos[c];
+		ok += pos[c] != 0;
+	}
+	rc = ok == 0 ? 0 : alsa.pcm_set_chmap(p->pcm, &u.map);
+	if (rc < 0) {
+		(void)wrong(why, rc, "%s keeps its own channel map", what(p));
+		why->rc = 0;
+	}
+	memset(pos, 0, DSP_NCHAN);
+	is = alsa.pcm_get_chmap(p->pcm);
+	for (c = 0; is != NULL && c < is->nchan && c < p->nchan; c++)
+		if ((is->pos[c] & ALSA_POS_OWN) == 0 && (is->pos[c] & ALSA_POS_MASK) <= ALSA_POS_MAX)
+			pos[c] = (uint8_t)(is->pos[c] & ALSA_POS_MASK);
+	free(is);
+}
+
 static int	when_stamped(struct alsa_dir *, int64_t *, int64_t *);
 
 static int
-setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *par, int exact,
+setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *par, int exact, int access,
     struct alsa_hw *base, struct alsa_hw *hw, struct alsa_sw *sw, struct alsa_why *why)
 {
 	unsigned *nchan = p->stream == ALSA_PLAY ? &par->pchan : &par->rchan;
 	unsigned long period, bufsz;
 	int rc, dir = 0;
 
-	rc = any(p, base);
+	rc = any(p, base, access);
+	if (rc < 0)
+		return wrong(why, rc, "%s has no access that audiod has", what(p));
+	p->batch = p->stream == ALSA_PLAY && alsa.pcm_hw_params_is_batch(base) == 1;
 	if (rc >= 0)
 		rc = alsa.pcm_hw_params_set_format(p->pcm, base, f->id);
 	if (rc < 0)
@@ -227,7 +265,7 @@ setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *par, int 
 	p->frame = (size_t)*nchan * f->enc.bps;
 	p->card_bufsz = (unsigned)bufsz;
 	p->round = par->round = (unsigned)period;
-	par->bufsz = whole_blocks(par->bufsz, p->round);
+	par->bufsz = whole_blocks(p, par->bufsz, p->round);
 	p->bufsz = par->bufsz <= p->card_bufsz ? par->bufsz : p->card_bufsz - p->card_bufsz % p->round;
 	if (p->stream == ALSA_PLAY) {
 		par->bufsz = p->bufsz;
@@ -240,25 +278,42 @@ setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *par, int 
 	if (rc < 1 || rc > DRV_NFDS)
 		return wrong(why, rc < 0 ? rc : -EINVAL, "%s has %d descriptors to wait for, not 1..%d", what(p),
 		    rc, DRV_NFDS);
-	p->move = move_rw;
+	rc = alsa_access_set(p, access);
+	if (rc < 0)
+		return wrong(why, rc, "%s does not give audiod its samples", what(p));
+	set_map(p, p->stream == ALSA_PLAY ? par->pmap : par->rmap, why);
 	p->when = when_stamped;
 	return 0;
 }
 
 int
 alsa_pcm_setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *par, int exact,
-    struct alsa_why *why)
+    int access, struct alsa_why *why)
 {
 	struct alsa_hw *base = NULL, *hw = NULL;
 	struct alsa_sw *sw = NULL;
-	int rc;
+	struct alsa_why each = { 0 };
+	struct drv_par got;
+	int rc, i, has = 0;
 
 	alsa_listen(1);
 	if (alsa.pcm_hw_params_malloc(&base) < 0 || alsa.pcm_hw_params_malloc(&hw) < 0 ||
 	    alsa.pcm_sw_params_malloc(&sw) < 0)
 		rc = wrong(why, -ENOMEM, "%s cannot be set up", what(p));
-	else
-		rc = setup(p, f, par, exact, base, hw, sw, why);
+	else {
+		/* why it cannot: by the first access that it has */
+		for (i = access < 0 ? 0 : access, rc = -1; rc < 0 && i < (access < 0 ? ALSA_NACCESS : access + 1); i++) {
+			got = *par;
+			alsa_listen(1);
+			each = (struct alsa_why){ 0 };
+			rc = setup(p, f, &got, exact, i, base, hw, sw, &each);
+			if (rc == 0 || !has)
+				*why = each;
+			has |= any(p, base, i) >= 0;
+		}
+		if (rc == 0)
+			*par = got;
+	}
 	if (sw != NULL)
 		alsa.pcm_sw_params_free(sw);
 	if (hw != NULL)
@@ -271,9 +326,9 @@ alsa_pcm_setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *
 /* ---- starting and stopping: may sleep --------------------------------------------- */
 
 static int
-status(long rc)		/* of a call: suspended is an xrun to the engine, which starts it anew */
+status(long rc)		/* of a call: suspended, or stopped by others, is an xrun: it is started anew */
 {
-	return rc >= 0 ? 0 : rc == -ESTRPIPE ? -EPIPE : alsa_errno(rc);
+	return rc >= 0 ? 0 : rc == -ESTRPIPE || rc == -EBADFD ? -EPIPE : alsa_errno(rc);
 }
 
 int
@@ -296,6 +351,8 @@ alsa_pcm_prepare(struct alsa_dir *p)
 	if (rc < 0)
 		return alsa_errno(rc);
 	p->nfds = (unsigned)rc;
+	if (p->mapped)			/* or it does not know how much room there is */
+		(void)alsa.pcm_avail_update(p->pcm);
 	return 0;
 }
 

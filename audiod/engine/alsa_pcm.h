@@ -23,9 +23,12 @@ struct alsa_dir {
 	unsigned round;			/* frames a block */
 	unsigned bufsz;			/* frames filled ahead (played), at most (recorded) */
 	unsigned card_bufsz;		/* frames of the card's buffer */
+	int batch;			/* played: its pointer is behind by up to a block */
 	unsigned spare;			/* played: frames of it that are never filled */
 	size_t frame;			/* bytes */
 	long (*move)(struct alsa_dir *, void *, unsigned long nframes);	/* the access: frames moved, or an error */
+	int mapped;			/* it is one of the card's buffer itself */
+	uint8_t *planes;		/* a block, channel after channel, or NULL */
 	int (*when)(struct alsa_dir *, int64_t *past, int64_t *at_ns);	/* see alsa_pcm_due */
 	unsigned nstray;		/* time stamps of the card in a row that cannot be */
 	unsigned nfds;
@@ -34,20 +37,21 @@ struct alsa_dir {
 
 /* what went wrong, in words: "playback is busy: ..." */
 struct alsa_why {
-	int rc;				/* -errno, 0: nothing */
+	int rc;				/* -errno, 0: nothing, or a wish that was not met */
 	char text[240];
 };
 
 int	alsa_pcm_open(struct alsa_dir *, const char *name, int stream, struct alsa_why *);
 void	alsa_pcm_close(struct alsa_dir *);
-int	alsa_pcm_offers(struct alsa_dir *, const struct alsa_format *);	/* 1 if it has the format */
+int	alsa_pcm_offers(struct alsa_dir *, const struct alsa_format *, int access);	/* 1 if it has the format */
 /*
- * Sets it up near *par, whose channels of this direction, rate, round and bufsz
- * become what was got.  With `exact` (the other direction is set up) a rate or
- * round that differs is an error.
+ * Sets it up near *par, whose channels of this direction with their map, rate,
+ * round and bufsz become what was got.  With `exact` (the other direction is set
+ * up) a rate or round that differs is an error.  `access`: an enum alsa_access, or
+ * -1: the first that works.
  */
 int	alsa_pcm_setup(struct alsa_dir *, const struct alsa_format *, struct drv_par *, int exact,
-	    struct alsa_why *);
+	    int access, struct alsa_why *);
 
 int	alsa_pcm_resume(struct alsa_dir *);		/* not suspended any more: 0; -EAGAIN: it takes its time */
 int	alsa_pcm_prepare(struct alsa_dir *);		/* 0 or -errno, as all below */

@@ -118,6 +118,8 @@ struct device_par {
 	uint32_t bufsz;		/* frames */
 	uint32_t pchan, rchan;	/* 0: direction absent */
 	uint32_t clock;		/* out: 0 real, 1 free, 2 manual */
+	uint8_t pmap[64];	/* where its channels are, ALSA's numbers; all 0: unknown, or no wish */
+	uint8_t rmap[64];
 };
 
 struct device_conf {
@@ -126,6 +128,7 @@ struct device_conf {
 	const char *rec;	/* file: path or NULL */
 	int32_t free_clock;
 	int32_t append;
+	int32_t access;		/* alsa: 1 + snd_pcm_access_t, 0: the best that works */
 	int32_t dither;		/* 0 off, 1 auto */
 	int32_t stall_ms;	/* clock=free: longest wait for one stream */
 	int32_t ppm;		/* simulated, 0: not: error of a real clock, parts per million */

@@ -203,6 +203,10 @@ dev_cycle(device *d, int64_t due, int64_t nblocks)
 	d->in_cycle = 0;
 	n = atomic_load_explicit(&d->nattached, memory_order_relaxed);
 	atomic_fetch_add_explicit(&d->position, d->par.round, memory_order_relaxed);
+	/* into the card's own buffer where that can be */
+	d->pblock = d->par.pchan && d->drv->area != NULL ? d->drv->area(d->drvh) : NULL;
+	if (d->pblock == NULL)
+		d->pblock = d->pbuf;
 	dev_mix(d);
 	if (d->par.pchan) {
 		if (d->copied)

@@ -63,8 +63,8 @@ dev_buffers(device *d)
 		d->mix64 = mem_new(e, np * sizeof(double));
 		d->mon = mem_new(e, np * d->nmon * sizeof(double));
 		d->mon32 = mem_new(e, np * sizeof(float));
-		d->pblock = mem_new(e, d->par.round * d->pframe);
-		if (!d->mix32 || !d->mix64 || !d->mon || !d->mon32 || !d->pblock)
+		d->pbuf = mem_new(e, d->par.round * d->pframe);
+		if (!d->mix32 || !d->mix64 || !d->mon || !d->mon32 || !d->pbuf)
 			return -ENOMEM;
 	}
 	if (nr > 0) {
@@ -99,7 +99,7 @@ dev_destroy(device *d)
 	mem_free(d->mix64, np * sizeof(double));
 	mem_free(d->mon, np * d->nmon * sizeof(double));
 	mem_free(d->mon32, np * sizeof(float));
-	mem_free(d->pblock, d->par.round * d->pframe);
+	mem_free(d->pbuf, d->par.round * d->pframe);
 	mem_free(d->rec32, nr * sizeof(float));
 	mem_free(d->rec64, nr * sizeof(double));
 	mem_free(d->rblock, d->par.round * d->rframe);
@@ -119,7 +119,7 @@ int
 driver_open(const struct device_conf *c, driver **out, char *err, uint32_t errsz)
 {
 	struct drv_conf dc = { .arg = c->arg, .rec = c->rec, .free_clock = c->free_clock,
-	    .append = c->append, .ppm = c->ppm, .jitter_ns = c->jitter_ns,
+	    .append = c->append, .access = c->access, .ppm = c->ppm, .jitter_ns = c->jitter_ns,
 	    .xrun_every_ns = c->xrun_every_ns, .unplug_after_ns = c->unplug_after_ns };
 	const struct drv_ops *ops = drv_find(c->driver);
 	struct standin *s;
@@ -138,6 +138,8 @@ driver_open(const struct device_conf *c, driver **out, char *err, uint32_t errsz
 	drv->par = (struct drv_par){ .enc = { c->par.enc.bits, c->par.enc.bps, c->par.enc.sig,
 	    c->par.enc.le, c->par.enc.msb, c->par.enc.flt }, .rate = c->par.rate,
 	    .round = c->par.round, .bufsz = c->par.bufsz, .pchan = c->par.pchan, .rchan = c->par.rchan };
+	memcpy(drv->par.pmap, c->par.pmap, sizeof(drv->par.pmap));
+	memcpy(drv->par.rmap, c->par.rmap, sizeof(drv->par.rmap));
 	rc = ops->open(&drv->h, &dc, &drv->par, err, errsz);
 	if (rc == 0 && ops->prepare != NULL) {
 		rc = standin_new(&s, ops, drv->h, &drv->par);
@@ -287,6 +289,8 @@ device_getpar(device *d, struct device_par *p)
 	p->pchan = q->pchan;
 	p->rchan = q->rchan;
 	p->clock = (uint32_t)q->clock;
+	memcpy(p->pmap, q->pmap, sizeof(p->pmap));
+	memcpy(p->rmap, q->rmap, sizeof(p->rmap));
 }
 
 int

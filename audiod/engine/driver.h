@@ -64,6 +64,7 @@ struct drv_par {
 	unsigned round;			/* frames a block */
 	unsigned bufsz;			/* frames queued ahead of the clock, a multiple of round */
 	unsigned pchan, rchan;		/* channels played / recorded; 0: direction absent */
+	uint8_t pmap[DSP_NCHAN], rmap[DSP_NCHAN];	/* their places, ALSA's numbers; all 0: unknown, or no wish */
 	enum drv_clock clock;		/* out */
 };
 
@@ -71,6 +72,7 @@ struct drv_conf {			/* all strings may be NULL but arg */
 	const char *arg;		/* what follows the driver's name in SPEC */
 	const char *rec;		/* file: path to record from */
 	int free_clock;			/* file: clock=free */
+	int access;			/* alsa: 1 + enum alsa_access, 0: the first that works */
 	int append;			/* file: go on behind what an earlier open in this daemon wrote */
 	int ppm;			/* simulated (sim.h), 0: not: error of a real clock, parts per million */
 	int64_t jitter_ns;		/* a real clock tells of a block up to this late */

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "alsa_pcm.h"
+#include "alsa_access.h"
 #include "sim.h"
 
 #define NSEC		1000000000LL
@@ -26,6 +26,7 @@
 struct alsa_card {
 	struct alsa_dir dir[NDIRS];
 	struct drv_par par;		/* what open agreed to */
+	int access;			/* the only one wanted, -1: any */
 	struct sim sim;			/* xruns and an end as told */
 	void *silence;			/* a block to play */
 	int64_t period_ns;
@@ -62,7 +63,7 @@ common_format(struct alsa_card *d)
 	int i;
 
 	for (n = 0; (f = alsa_format(&d->par.enc, n)) != NULL; n++) {
-		for (i = 0; i < NDIRS && (d->dir[i].pcm == NULL || alsa_pcm_offers(&d->dir[i], f)); i++)
+		for (i = 0; i < NDIRS && (d->dir[i].pcm == NULL || alsa_pcm_offers(&d->dir[i], f, d->access)); i++)
 			;
 		if (i == NDIRS)
 			break;
@@ -80,14 +81,15 @@ set_up(struct alsa_card *d, struct alsa_why *why, int *wrong)
 	*wrong = both || d->dir[ALSA_PLAY].pcm == NULL ? ALSA_REC : ALSA_PLAY;
 	if (f == NULL) {
 		why[*wrong].rc = -EINVAL;
-		snprintf(why[*wrong].text, sizeof(why->text), "%s has no encoding that %s has",
-		    *wrong == ALSA_REC ? "recording" : "playback", both ? "playback" : "audiod");
+		snprintf(why[*wrong].text, sizeof(why->text), "%s has no encoding that %s has%s",
+		    *wrong == ALSA_REC ? "recording" : "playback", both ? "playback" : "audiod",
+		    d->access < 0 ? "" : ", by the only access that is tried");
 		return -EINVAL;
 	}
 	for (i = 0; i < NDIRS; i++) {
 		if (d->dir[i].pcm == NULL)
 			continue;
-		rc = alsa_pcm_setup(&d->dir[i], f, &d->par, i == ALSA_REC && both, &why[i]);
+		rc = alsa_pcm_setup(&d->dir[i], f, &d->par, i == ALSA_REC && both, d->access, &why[i]);
 		if (rc < 0) {
 			*wrong = i;
 			return rc;
@@ -145,6 +147,7 @@ card_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	const char *name = conf->arg[0] != '\0' ? conf->arg : "default";
 	struct alsa_why why[NDIRS] = { { 0 } };
 	struct alsa_card *d;
+	const char *why_not;
 	size_t nsamples;
 	int rc;
 
@@ -159,6 +162,7 @@ card_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	if (d == NULL)
 		return drv_fail(ENOMEM, err, errsz, "alsa: no memory");
 	d->par = *par;
+	d->access = conf->access - 1;
 	rc = open_dirs(d, name, why);
 	alsa_listen(0);
 	if (rc < 0) {
@@ -183,9 +187,10 @@ card_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *er
 	if (d->par.pchan > 0 && d->par.rchan > 0)	/* many cannot, or do it by themselves */
 		(void)alsa.pcm_link(d->dir[ALSA_PLAY].pcm, d->dir[ALSA_REC].pcm);
 	*par = d->par;
-	/* a direction that was asked for and is not there: open as we are, and why */
-	if (why[ALSA_PLAY].rc < 0 || why[ALSA_REC].rc < 0)
-		snprintf(err, errsz, "alsa: %s: %s", name, why[why[ALSA_PLAY].rc < 0 ? ALSA_PLAY : ALSA_REC].text);
+	/* a direction that was asked for and is not there, a wish that was not met: open as we are, and why */
+	why_not = why[why[ALSA_PLAY].text[0] != '\0' ? ALSA_PLAY : ALSA_REC].text;
+	if (why_not[0] != '\0')
+		snprintf(err, errsz, "alsa: %s: %s", name, why_not);
 	*drv = d;
 	return 0;
 }
@@ -372,6 +377,14 @@ card_write(void *drv, const void *block)
 	return alsa_pcm_move(&d->dir[ALSA_PLAY], block != NULL ? (void *)(uintptr_t)block : d->silence);
 }
 
+static void *
+card_area(void *drv)
+{
+	struct alsa_card *d = drv;
+
+	return alsa_access_area(&d->dir[ALSA_PLAY]);
+}
+
 const struct drv_ops drv_alsa = {
 	.name = "alsa",
 	.open = card_open,
@@ -384,4 +397,5 @@ const struct drv_ops drv_alsa = {
 	.ready = card_ready,
 	.read = card_read,
 	.write = card_write,
+	.area = card_area,
 };

@@ -261,7 +261,8 @@ struct device {
 	float *mon32;			/* the block heard now, as f32 */
 	int mon32_valid;
 	int nmons;			/* streams that monitor */
-	uint8_t *pblock, *rblock;	/* one block in the device's encoding */
+	uint8_t *pblock, *rblock;	/* one block in the device's encoding: where it goes to, what came */
+	uint8_t *pbuf;			/* pblock, unless the driver has a better place */
 	void *in, *out;			/* scratch of a stream: input and output of its resampler, decoded */
 	int plays;			/* this block is part of what some stream plays */
 	int in_cycle;			/* what was recorded in this block has been read */

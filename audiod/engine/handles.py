@@ -33,6 +33,7 @@ from audiod.engine.events import (
     XrunKind,
 )
 from audiod.engine.values import (
+    ACCESSES,
     Clock,
     Cycle,
     DeviceConf,
@@ -198,6 +199,7 @@ class Driver:
         c.driver, c.arg = keep[0], keep[1]
         c.rec = keep[2] if conf.rec is not None else ffi.NULL
         c.free_clock, c.append = conf.free_clock, conf.append
+        c.access = 1 + ACCESSES.index(conf.access) if conf.access else 0
         c.dither, c.stall_ms = conf.dither, conf.stall_ms
         c.ppm, c.jitter_ns = conf.ppm, conf.jitter_ns
         c.xrun_every_ns, c.unplug_after_ns = conf.xrun_every_ns, conf.unplug_after_ns
@@ -240,6 +242,8 @@ class Device:
             pchan=par.pchan,
             rchan=par.rchan,
             clock=Clock(par.clock),
+            pmap=_map(par.pmap, par.pchan),
+            rmap=_map(par.rmap, par.rchan),
         )
 
     def close(self) -> None:
@@ -427,6 +431,11 @@ def _stream_par(par: StreamPar) -> object:
     return c
 
 
+def _map(positions: list[int], nchan: int) -> tuple[int, ...]:
+    found = tuple(positions[c] for c in range(nchan))
+    return found if any(found) else ()
+
+
 def _device_par(par: DevicePar) -> dict[str, object]:
     return {
         "enc": _enc(par.enc),
@@ -435,4 +444,6 @@ def _device_par(par: DevicePar) -> dict[str, object]:
         "bufsz": par.bufsz,
         "pchan": par.pchan,
         "rchan": par.rchan,
+        "pmap": list(par.pmap),
+        "rmap": list(par.rmap),
     }

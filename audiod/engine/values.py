@@ -22,6 +22,9 @@ class Wire(enum.IntEnum):
     SNDIO = 1
 
 
+ACCESSES = ("mmap", "mmap-planar", "mmap-complex", "rw", "rw-planar")  # of a card, in the engine's order
+
+
 class StreamFlag(enum.IntFlag):
     PLAY = 1
     REC = 2
@@ -55,7 +58,10 @@ class Encoding:
 
 @dataclass(frozen=True)
 class DevicePar:
-    """What is asked of a device, and (read back) what it does: rates in Hz, sizes in frames."""
+    """What is asked of a device, and (read back) what it does: rates in Hz, sizes in frames.
+
+    `pmap`, `rmap`: where its channels are, ALSA's numbers of positions; empty: unknown, or no wish.
+    """
 
     enc: Encoding
     rate: int
@@ -64,11 +70,15 @@ class DevicePar:
     pchan: int
     rchan: int
     clock: Clock = Clock.REAL
+    pmap: tuple[int, ...] = ()
+    rmap: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class DeviceConf:
     """One device to open: driver, its argument and the keys that the engine knows.
+
+    `access`, one of ACCESSES: the only way to a card's samples that is tried.
 
     The last four simulate a bad device: clock error in parts per million, a real
     clock's blocks told of up to `jitter_ns` late, the driver dry after each
@@ -79,6 +89,7 @@ class DeviceConf:
     par: DevicePar
     arg: str = ""
     rec: str | None = None
+    access: str = ""
     free_clock: bool = False
     append: bool = False
     dither: bool = True

@@ -40,9 +40,16 @@ struct alsa_pcm {			/* one direction of the card */
 	int params_rc;			/* of snd_pcm_hw_params */
 	int nfds;
 	int stamps;			/* 1: has time stamps; 2: they cannot be */
+	unsigned no_access;		/* bits: enum alsa_access that it has not */
+	int odd;			/* its mapped samples begin within a byte */
+	int batch;
+	unsigned map[64], nmap;		/* its channel map */
+	int map_rc;			/* of snd_pcm_set_chmap */
 	/* what it is */
 	int stream, opened, state;
-	int format;
+	int format, access;
+	unsigned channels_now;
+	struct alsa_area areas[64];
 	unsigned long bufsz, start_threshold, stop_threshold, avail_min;
 	size_t frame;
 	int fd;				/* eventfd: readable when ready */
@@ -69,6 +76,7 @@ struct alsa_sw {
 
 static struct alsa_pcm card[2];		/* playback, recording */
 static uint8_t data[MAXBUF];		/* the buffer of playback, a circle */
+static uint8_t rdata[MAXBUF];		/* that of recording, when it is mapped */
 static int link_rc, linked, autostart;
 static int no_library, without;		/* dlopen fails; functions dlsym does not know, from the end */
 static alsa_on_error *on_error;
@@ -241,7 +249,7 @@ fake_state(struct alsa_pcm *p)
 static long
 fake_avail(struct alsa_pcm *p)
 {
-	p->navail++;
+	p->navail += p->state == ALSA_RUNNING;
 	if (p->avail_rc < 0)
 		return p->avail_rc;
 	switch (p->state) {
@@ -328,6 +336,122 @@ fake_writei(struct alsa_pcm *p, const void *buf, unsigned long n)
 	return move(p, NULL, buf, n);
 }
 
+/* where a sample is in the circle: channels side by side, apart, or side by side the other way round */
+static uint8_t *
+place(struct alsa_pcm *p, uint64_t frame, unsigned c)
+{
+	size_t bps = p->frame / p->channels_now;
+	uint8_t *buf = p->stream == ALSA_PLAY ? data : rdata;
+
+	frame %= p->bufsz;
+	if (p->access == ALSA_MMAP_NONINTERLEAVED)
+		return buf + (c * p->bufsz + frame) * bps;
+	if (p->access == ALSA_MMAP_COMPLEX)
+		c = p->channels_now - 1 - c;
+	return buf + frame * p->frame + c * bps;
+}
+
+static int
+fake_begin(struct alsa_pcm *p, const struct alsa_area **areas, unsigned long *offset, unsigned long *frames)
+{
+	int64_t room = p->stream == ALSA_PLAY ? p->hw + (int64_t)p->bufsz - p->appl : p->hw - p->appl, k;
+	size_t bps = p->frame / p->channels_now, i;
+	unsigned c;
+
+	CHECK(p->access <= ALSA_MMAP_COMPLEX);
+	if (p->state != ALSA_PREPARED && p->state != ALSA_RUNNING)
+		return p->state == ALSA_XRUN ? -EPIPE : p->state == ALSA_SUSPENDED ? -ESTRPIPE : -EBADFD;
+	*offset = (uint64_t)p->appl % p->bufsz;
+	if (room < 0)
+		room = 0;
+	if (*frames > (unsigned long)room)
+		*frames = (unsigned long)room;
+	if (*frames > p->bufsz - *offset)
+		*frames = p->bufsz - *offset;
+	for (c = 0; c < p->channels_now; c++) {
+		p->areas[c].addr = p->stream == ALSA_PLAY ? data : rdata;
+		p->areas[c].first = (unsigned)(place(p, 0, c) - (uint8_t *)p->areas[c].addr) * 8 + (unsigned)p->odd;
+		p->areas[c].step = (unsigned)(place(p, 1, c) - place(p, 0, c)) * 8;
+	}
+	for (k = p->appl; p->stream == ALSA_REC && k < p->appl + (int64_t)*frames; k++)
+		for (c = 0; c < p->channels_now; c++)
+			for (i = 0; i < bps; i++)
+				place(p, (uint64_t)k, c)[i] = (uint8_t)((uint64_t)k * p->frame + c * bps + i);
+	*areas = p->areas;
+	return 0;
+}
+
+static long
+fake_commit(struct alsa_pcm *p, unsigned long offset, unsigned long n)
+{
+	int rc = p->move_rc;
+
+	CHECK_EQ(offset, (uint64_t)p->appl % p->bufsz);
+	CHECK(offset + n <= p->bufsz);
+	p->nmove++;
+	p->move_rc = 0;
+	if (rc != 0)
+		return rc;
+	if (p->move_short > 0 && n > (unsigned long)p->move_short)
+		n = (unsigned long)p->move_short;
+	p->appl += (int64_t)n;
+	settle(p);
+	return (long)n;
+}
+
+static long
+fake_planes(struct alsa_pcm *p, void **planes, unsigned long n)
+{
+	static uint8_t block[MAXBUF];
+	size_t bps = p->frame / p->channels_now, k;
+	unsigned c;
+	long done;
+
+	CHECK_EQ(p->access, ALSA_RW_NONINTERLEAVED);
+	CHECK(n * p->frame <= MAXBUF);
+	for (k = 0; p->stream == ALSA_PLAY && k < n; k++)
+		for (c = 0; c < p->channels_now; c++)
+			memcpy(block + k * p->frame + c * bps, (uint8_t *)planes[c] + k * bps, bps);
+	done = p->stream == ALSA_PLAY ? move(p, NULL, block, n) : move(p, block, NULL, n);
+	for (k = 0; p->stream == ALSA_REC && (long)k < done; k++)
+		for (c = 0; c < p->channels_now; c++)
+			memcpy((uint8_t *)planes[c] + k * bps, block + k * p->frame + c * bps, bps);
+	return done;
+}
+
+static struct alsa_chmap *
+fake_get_chmap(struct alsa_pcm *p)
+{
+	struct alsa_chmap *map;
+
+	CHECK_EQ(p->state, ALSA_PREPARED);
+	if (p->nmap == 0)
+		return NULL;
+	map = malloc(sizeof(*map) + p->nmap * sizeof(map->pos[0]));
+	CHECK(map != NULL);
+	map->nchan = p->nmap;
+	memcpy(map->pos, p->map, p->nmap * sizeof(map->pos[0]));
+	return map;
+}
+
+static int
+fake_set_chmap(struct alsa_pcm *p, const struct alsa_chmap *map)
+{
+	CHECK_EQ(p->state, ALSA_PREPARED);
+	CHECK_EQ(map->nchan, p->channels_now);
+	if (p->map_rc < 0)
+		return p->map_rc;
+	p->nmap = map->nchan;
+	memcpy(p->map, map->pos, p->nmap * sizeof(p->map[0]));
+	return 0;
+}
+
+static int
+fake_is_batch(const struct alsa_hw *hw)
+{
+	return hw->pcm->batch;
+}
+
 static int
 fake_nfds(struct alsa_pcm *p)
 {
@@ -395,10 +519,8 @@ fake_resample(struct alsa_pcm *p, struct alsa_hw *hw, unsigned on)
 static int
 fake_access(struct alsa_pcm *p, struct alsa_hw *hw, int access)
 {
-	(void)p;
-	CHECK_EQ(access, ALSA_RW_INTERLEAVED);
 	hw->access = access;
-	return 0;
+	return (p->no_access >> access & 1) ? -EINVAL : 0;
 }
 
 static int
@@ -486,12 +608,19 @@ fake_buffer_near(struct alsa_pcm *p, struct alsa_hw *hw, unsigned long *n)
 	return 0;
 }
 
-static int
-fake_hw_params(struct alsa_pcm *p, struct alsa_hw *hw)
+static unsigned
+width(int format)			/* bytes of a sample; of 20 bits in 4, too */
 {
 	static const uint8_t widths[] = { 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 8, 8 };
 
-	CHECK(hw->pcm == p && hw->format >= 0 && hw->access == ALSA_RW_INTERLEAVED);
+	return format >= 32 ? 3 : format > 17 ? 4 : widths[format];
+}
+
+static int
+fake_hw_params(struct alsa_pcm *p, struct alsa_hw *hw)
+{
+
+	CHECK(hw->pcm == p && hw->format >= 0 && hw->access >= 0);
 	if (p->params_rc < 0)
 		return p->params_rc;
 	if (hw->period == 0)
@@ -499,7 +628,10 @@ fake_hw_params(struct alsa_pcm *p, struct alsa_hw *hw)
 	if (hw->buffer == 0)
 		hw->buffer = p->buffer ? p->buffer : 16 * hw->period;
 	p->format = hw->format;
-	p->frame = (hw->format == S24_3LE ? 3u : widths[hw->format]) * hw->channels;
+	p->access = hw->access;
+	p->channels_now = hw->channels;
+	p->hw = p->appl = 0;
+	p->frame = width(hw->format) * hw->channels;
 	p->bufsz = hw->buffer;
 	CHECK(p->bufsz * p->frame <= MAXBUF);
 	p->state = ALSA_PREPARED;
@@ -608,11 +740,13 @@ fake_sw_params(struct alsa_pcm *p, struct alsa_sw *sw)
 }
 
 static const struct alsa_lib fake = {
-	fake_set_handler, fake_strerror, fake_open, fake_close, fake_link, fake_prepare, fake_resume, fake_start, fake_drop,
-	fake_state, fake_avail, fake_delay, fake_htimestamp, fake_readi, fake_writei, fake_nfds, fake_fds,
+	fake_set_handler, fake_strerror, fake_open, fake_close, fake_link, fake_prepare, fake_resume, fake_start,
+	fake_drop,
+	fake_state, fake_avail, fake_delay, fake_htimestamp, fake_readi, fake_writei,
+	fake_planes, fake_planes, fake_begin, fake_commit, fake_get_chmap, fake_set_chmap, fake_nfds, fake_fds,
 	fake_revents, fake_hw_params, fake_hw_malloc, fake_hw_free, fake_hw_copy, fake_hw_any, fake_resample,
 	fake_access, fake_test_format, fake_format, fake_channels, fake_rate_near, fake_rate, fake_integer,
-	fake_period_near, fake_period, fake_periods_min, fake_buffer_near, fake_get_rate, fake_get_channels,
+	fake_period_near, fake_period, fake_periods_min, fake_buffer_near, fake_is_batch, fake_get_rate, fake_get_channels,
 	fake_get_period, fake_get_buffer, fake_sw_params, fake_sw_malloc, fake_sw_free, fake_sw_current,
 	fake_boundary, fake_start_threshold, fake_stop_threshold, fake_silence_threshold, fake_silence_size,
 	fake_avail_min, fake_tstamp_mode, fake_tstamp_type,

@@ -3,7 +3,7 @@
  *
  * A failed check prints file:line and aborts, so that a debugger stops there;
  * CHECK_DONE prints how many passed and is main's last statement.  A test that
- * made no check fails.  One thread only.
+ * made no check fails.  Any thread.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static unsigned long check_count;
+static _Atomic unsigned long check_count;
 
 #define CHECK(cond) do {								\
 	if (!(cond)) {									\

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiod.errors import SpecError
-from audiod.spec import BUFSZ_MAX, ROUND_MAX, DeviceSpec, parse
+from audiod.spec import ACCESSES, BUFSZ_MAX, ROUND_MAX, DeviceSpec, parse
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ from audiod.spec import BUFSZ_MAX, ROUND_MAX, DeviceSpec, parse
         ("alsa", DeviceSpec("alsa")),
         ("alsa:default?rec=0", DeviceSpec("alsa", "default", rec=0)),
         ("alsa:hw:CARD=PCH,DEV=0", DeviceSpec("alsa", "hw:CARD=PCH,DEV=0")),
+        ("alsa?access=mmap-planar", DeviceSpec("alsa", access="mmap-planar")),
         (
             "alsa:hw:0,0?xrun_every=1&unplug_after=2",
             DeviceSpec("alsa", "hw:0,0", xrun_every=1, unplug_after=2),
@@ -96,6 +97,8 @@ def test_examples(text: str, spec: DeviceSpec) -> None:
         ("null?ppm=--1", "not a number"),
         ("null?ppm=", "not a number"),
         ("null?play=+2", "not a number"),
+        ("alsa?access=dma", "expected mmap, mmap-planar, mmap-complex, rw or rw-planar"),
+        ("null?access=rw", "key access belongs to driver alsa"),
         ("null?jitter=1000.5", "0..1000"),
         ("null?jitter=-1", "not a number of milliseconds"),
         ("null?xrun_every=0", "not within 0..86400, without 0"),
@@ -153,6 +156,7 @@ def specs(draw: st.DrawFn) -> DeviceSpec:
     }
     if driver == "alsa":
         del common["ppm"], common["jitter"]
+        common["access"] = draw(st.none() | st.sampled_from(ACCESSES))
         return DeviceSpec(driver, draw(paths | st.just("")), **common)
     if driver != "file":
         return DeviceSpec(driver, **common)
