@@ -79,6 +79,8 @@ def describe(conf: config.Config) -> str:
             f"device {device.number}: {device.text}: {fmt.mode}, {fmt.enc}, {fmt.rate} Hz, "
             f"round {fmt.round}, bufsz {fmt.bufsz} frames, {fmt.play} play and {fmt.rec} rec channels"
         )
+        if device.alternates:
+            lines.append(f"  in its place: {', '.join(f'device {number}' for number in device.alternates)}")
         for sub in conf.subdevices:
             if sub.device == device.number:
                 lines.append(

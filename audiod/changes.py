@@ -63,6 +63,10 @@ def flatten(config: Config) -> dict[str, Value]:
             f"{at}.rec_channels": fmt.rec,
             f"{at}.hold": device.hold,
             f"{at}.autovol": device.autovol,
+            f"{at}.mixer": str(device.mixer),
+            f"{at}.alternates": [config.devices[number].text for number in device.alternates],
+            f"{at}.on_loss": str(device.rule.on_loss),
+            f"{at}.on_new": str(device.rule.on_new),
         }
         for sub in config.subdevices:
             if sub.device == device.number and not sub.name.isdigit():

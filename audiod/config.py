@@ -29,6 +29,7 @@ from audiod.fallback import PLAIN, Rule
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options
 from audiod.policy import Share, best_endpoint
+from audiod.schema import Setting
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
@@ -198,9 +199,10 @@ def _resolve(source: Source, merged: Merged) -> Config:
     known = Layers(merged)
     wanted, subdevices = layers.devices(options, merged, known)
     devices = []
+    reach = {number: (number, *one.alternates) for number, one in enumerate(wanted)}
     for number, one in enumerate(wanted):
         try:
-            devices.append(_device(number, one, options, known, subdevices))
+            devices.append(_device(number, one, options, known, subdevices, reach))
         except _Unfit as error:
             if one.place == COMMAND_LINE:
                 raise UsageError(f"-f {one.text}: {error}", hint=error.hint) from None
@@ -251,8 +253,14 @@ class _Unfit(Exception):
 
 
 def _device(
-    number: int, one: Wanted, options: Options, known: Layers, subdevices: Iterable[SubDevice]
+    number: int,
+    one: Wanted,
+    options: Options,
+    known: Layers,
+    subdevices: Iterable[SubDevice],
+    reach: Mapping[int, tuple[int, ...]],
 ) -> DeviceConfig:
+    """`reach`: by the number of a sub-device's device those that it may be on."""
     spec = one.spec
     at = f"device.{number}."
     # the strongest that says one of the two says both
@@ -271,7 +279,7 @@ def _device(
         origin = setting or next(filter(None, both), None)
         if origin is not None:
             known.origins[at + key] = origin.origin
-    play, rec = _channels(spec, [sub for sub in subdevices if sub.device == number])
+    play, rec = _channels(spec, [sub for sub in subdevices if number in reach.get(sub.device, (sub.device,))])
     if not play and not rec:
         raise _Unfit(
             "the device neither plays nor records what its sub-devices offer",
@@ -283,6 +291,7 @@ def _device(
     if bufsz > RATE_MAX:
         raise _Unfit(f"a buffer of {bufsz} frames", f"at most {RATE_MAX}")
     known.pick(at + "spec", one.settings.get("spec"))
+    known.pick(at + "alternates", Setting(one.alternates, one.named) if one.named else None)
     return DeviceConfig(
         number=number,
         text=one.text,
@@ -292,6 +301,10 @@ def _device(
         autovol=known.pick(at + "autovol", one.settings.get("autovol"), default=False),
         dither=True if spec.dither is None else spec.dither,
         stall=STALL if spec.stall is None else spec.stall,
+        alternates=one.alternates,
+        rule=Rule(
+            known.of_table(at, "on_loss", one, PLAIN.on_loss), known.of_table(at, "on_new", one, PLAIN.on_new)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ trying tells.  Invariant: a device that is known not to be there is never tried.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -62,6 +62,17 @@ class Rule:
 
 
 PLAIN = Rule()  # where nothing is configured
+
+
+def preferred(of: Mapping[int, int]) -> dict[int, tuple[int, ...]]:
+    """By the number of each -f that has alternates: these and itself, the preferred one first.
+
+    `of`: alternates in the order of the command line, and whose they are.
+    """
+    orders: dict[int, tuple[int, ...]] = {}
+    for number, home in of.items():
+        orders[home] = (number, *orders.get(home, (home,)))
+    return orders
 
 
 def attempts(known: Sequence[Candidate], current: int, standing: Standing, rule: Rule) -> list[int]:

@@ -7,11 +7,12 @@ devices and sub-devices of either source come out alike.  Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audiod.configfile import Device, Merged
 from audiod.errors import ConfigError, Problem, UsageError
+from audiod.fallback import preferred
 from audiod.options import DEVICES_MAX, Options
 from audiod.schema import Setting, Table
 from audiod.spec import DeviceSpec
@@ -22,12 +23,17 @@ COMMAND_LINE = "command line"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A device as it is asked for; `place`: file:line, "command line", or "" if nobody asked."""
+    """A device as it is asked for; `place`: file:line, "command line", or "" if nobody asked.
+
+    `alternates`: numbers of those to use in its place, the best first; `named`: where that was said.
+    """
 
     text: str
     spec: DeviceSpec
     place: str
     settings: Table
+    alternates: tuple[int, ...] = ()
+    named: str = ""
 
     def of_spec(self, value: Any) -> Setting | None:
         """A value that the SPEC itself may have."""
@@ -61,6 +67,10 @@ class Layers:
             at + key, said, option, one.settings.get(key), self.table("defaults").get(key), default=default
         )
 
+    def of_table(self, at: str, key: str, one: Wanted, default: Any) -> Any:
+        """The same of a key that neither a SPEC nor the command line has."""
+        return self.pick(at + key, one.settings.get(key), self.table("defaults").get(key), default=default)
+
 
 def asked(value: Any) -> Setting | None:
     """A value of the command line; None if it was not given."""
@@ -79,7 +89,8 @@ def devices(options: Options, merged: Merged, known: Layers) -> tuple[list[Wante
             f"{options.placed[-1]}: the devices are those of {merged.devices[0].place.rpartition(':')[0]}",
             hint="write it there, or give -f SPEC as well",
         )
-    return [_of_file(device) for device in merged.devices], _subdevices(merged, known)
+    wanted = _alternates([_of_file(device) for device in merged.devices])
+    return wanted, _subdevices(merged, known, len(wanted))
 
 
 def _of_options(options: Options, known: Layers) -> list[Wanted]:
@@ -92,7 +103,10 @@ def _of_options(options: Options, known: Layers) -> list[Wanted]:
         found.append(
             Wanted(option.text, option.spec, place, {k: s for k, s in settings.items() if s is not None})
         )
-    if not {"-a", "-e", "-w", "-f"}.issuperset(options.placed):
+    of = {number: option.of for number, option in enumerate(options.devices) if option.of is not None}
+    for first, *others in preferred(of).values():
+        found[first] = replace(found[first], alternates=tuple(others), named=COMMAND_LINE)
+    if not {"-a", "-e", "-w", "-f", "-F"}.issuperset(options.placed):
         for sub in options.subdevices:
             for key in ("play", "rec", "mode", "join", "volume"):
                 known.origins[f"device.{sub.device}.subdevice.{sub.name}.{key}"] = COMMAND_LINE
@@ -104,17 +118,37 @@ def _of_file(device: Device) -> Wanted:
     return Wanted(text, spec, device.place, device.settings)
 
 
-def _subdevices(merged: Merged, known: Layers) -> tuple[SubDevice, ...]:
+def _alternates(wanted: list[Wanted]) -> list[Wanted]:
+    """With those that no table of their own describes behind all others, like the one that names them."""
+    numbers = {one.text: number for number, one in enumerate(wanted)}
+    found = list(wanted)
+    for number, one in enumerate(wanted):
+        said = one.settings.get("alternates")
+        if said is None:
+            continue
+        like = {k: s for k, s in one.settings.items() if k not in ("spec", "alternates", "hold")}
+        for text, spec in said.value:
+            if text == one.text:
+                raise ConfigError([Problem(said.origin, f"{text!r} is the device itself", "leave it out")])
+            if text not in numbers:
+                numbers[text] = len(found)
+                settings = {**like, "spec": Setting((text, spec), said.origin)}
+                found.append(Wanted(text, spec, said.origin, settings))
+        found[number] = replace(one, alternates=tuple(numbers[t] for t, _ in said.value), named=said.origin)
+    if len(found) > DEVICES_MAX:
+        message = f"there are more than {DEVICES_MAX} devices, alternates included"
+        raise ConfigError([Problem(found[DEVICES_MAX].place, message, "leave some out")])
+    return found
+
+
+def _subdevices(merged: Merged, known: Layers, ndevices: int) -> tuple[SubDevice, ...]:
     named = []
-    if len(merged.devices) > DEVICES_MAX:
-        place = merged.devices[DEVICES_MAX].place
-        raise ConfigError([Problem(place, f"there are more than {DEVICES_MAX} devices", "leave some out")])
     for number, device in enumerate(merged.devices):
         for name, table in device.subdevices.items():
             named.append(_subdevice(number, name, table))
             for key, setting in table.items():
                 known.origins[f"device.{number}.subdevice.{name}.{key}"] = setting.origin
-    subs = automatic(named, len(merged.devices), SubDevice("default", 0))
+    subs = automatic(named, ndevices, SubDevice("default", 0))
     if len(subs) > SUBDEVICES_MAX:
         last = next(d for d in reversed(merged.devices) if d.subdevices or d is merged.devices[0])
         message = f"there are more than {SUBDEVICES_MAX} sub-devices, with one for each device"

@@ -1,6 +1,6 @@
 """The command line: sndiod's letters, in sndiod's order, and our long options.
 
-Order matters as in sndiod: -a -e -w apply to the next -f, -c -C -j -m -v to the
+Order matters as in sndiod: -a -e -w apply to the next -f or -F, -c -C -j -m -v to the
 next -s (and, at the end, to the sub-device `default` where none was defined);
 -r -b -z are global, the last one wins.  getopt keeps that order.  Pure: text
 in, frozen Options out; the environment and the file system are config.py's.
@@ -19,6 +19,7 @@ from audiod_protocol.params import Enc
 
 from audiod import spec
 from audiod.errors import UsageError
+from audiod.fallback import preferred
 from audiod.policy import Share
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_name
@@ -46,20 +47,22 @@ HOST_LENGTH_MAX = 255  # of a name in the DNS
 
 USAGE = """\
 usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
-              [-f SPEC] [-j on|off] [-L addr] [-m mode] [-r rate] [-s name]
-              [-U unit] [-v volume] [-w on|off] [-z nframes]
+              [-F SPEC] [-f SPEC] [-j on|off] [-L addr] [-m mode] [-r rate]
+              [-s name] [-U unit] [-v volume] [-w on|off] [-z nframes]
               [--config FILE] [--socket PATH] [--sndio PATH|none]
               [--share session|group] [--state DIR|none] [--system]
               [--log-level LEVEL] [--no-realtime]
               [--check | --demo [FILE] | --help | --version]
 
-  for the device that follows as -f:
+  for the device that follows as -f or -F:
     -a on|off    open it at start and keep it open (default: off, on demand)
     -e enc       its encoding (default: s16)
     -w on|off    lower the volume of its streams as their number grows (default: off)
   -f SPEC        a device: driver[:argument][?key=value&...]
                  drivers: alsa:PCM, null, file:PATH, loopback (default: the
                  best sound card, else null); rsnd/0 is the first card
+  -F SPEC        an alternate of the last -f: used rather than that one, and than
+                 the -F before it, as long as it is there
   for the sub-device that follows as -s:
     -c min:max   channels it may play on, -C min:max record from (default: 0:1)
     -j on|off    join or expand channels (default: on)
@@ -89,13 +92,14 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
 
 @dataclass(frozen=True)
 class DeviceOption:
-    """One -f with the letters that preceded it."""
+    """One -f or -F with the letters that preceded it; `of`: number of the -f that it is an alternate of."""
 
     text: str
     spec: DeviceSpec
     enc: Enc | None
     hold: bool
     autovol: bool
+    of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Options:
     help: bool = False
     version: bool = False
     defaulted: bool = False  # no -f was given
-    placed: tuple[str, ...] = ()  # -f and -s as given, and the letters that count for them
+    placed: tuple[str, ...] = ()  # -f, -F and -s as given, and the letters that count for them
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class _Reading:
     def take(self, letter: str, value: str) -> None:
         if letter in _LATER:
             _refuse_later(letter, value)
-        if letter in _LETTER or letter in ("-f", "-s"):
+        if letter in _LETTER or letter in ("-f", "-F", "-s"):
             self.opts = replace(self.opts, placed=(*self.opts.placed, letter))
         if letter in _LETTER:
             field, read = _LETTER[letter]
@@ -183,6 +187,8 @@ class _Reading:
             self._host(value)
         elif letter == "-f":
             self.last = self._device(value)
+        elif letter == "-F":
+            self._alternate(value)
         elif letter == "-s":
             self._subdevice(value)
 
@@ -192,7 +198,10 @@ class _Reading:
         if not self.devices:
             self._default_device()
         found, self.subdevices = self.subdevices, []
-        for sub in automatic(found, len(self.devices), self._made("default", 0)):
+        orders = preferred({n: device.of for n, device in enumerate(self.devices) if device.of is not None})
+        found = [replace(sub, device=orders.get(sub.device, (sub.device,))[0]) for sub in found]
+        default = self._made("default", orders.get(0, (0,))[0])
+        for sub in automatic(found, len(self.devices), default):
             self._add(sub)
         return replace(
             self.opts,
@@ -201,14 +210,21 @@ class _Reading:
             demo_file=rest[0] if rest else None,
         )
 
-    def _device(self, text: str) -> int:
+    def _alternate(self, text: str) -> None:
+        if self.last is None:
+            self.last = self._default_device()
+        if any(device.text == text for device in self.devices):
+            raise UsageError(f"-F {text}: this device is given already", hint="name another one")
+        self._device(text, of=self.last)
+
+    def _device(self, text: str, of: int | None = None) -> int:
         for number, device in enumerate(self.devices):
             if device.text == text:
                 return number
         if len(self.devices) == DEVICES_MAX:
-            raise UsageError(f"-f {text}: more than {DEVICES_MAX} devices", hint="leave some out")
+            raise UsageError(f"{text}: more than {DEVICES_MAX} devices", hint="leave some out")
         now = self.now
-        self.devices.append(DeviceOption(text, spec.parse(text), now.enc, now.hold, now.autovol))
+        self.devices.append(DeviceOption(text, spec.parse(text), now.enc, now.hold, now.autovol, of))
         return len(self.devices) - 1
 
     def _host(self, host: str) -> None:
@@ -378,7 +394,6 @@ _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--version": ("version", _true),
 }
 _LATER = {
-    "-F": "no alternate devices",
     "-Q": "no MIDI ports",
     "-q": "no MIDI ports",
     "-t": "no MIDI control",

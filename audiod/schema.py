@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from audiod import spec
 from audiod.errors import AudiodError, ConfigError, Problem
+from audiod.fallback import OnLoss, OnNew
 from audiod.options import LEVELS, UNIT_MAX, check_host
 from audiod.policy import Share
 from audiod.subdevice import VOLUME_MAX, SubMode, check_name
@@ -105,6 +106,13 @@ def _spec(value: str) -> tuple[str, spec.DeviceSpec]:
     return value, spec.parse(value)
 
 
+def _specs(value: list[str]) -> list[tuple[str, spec.DeviceSpec]]:
+    for at, text in enumerate(value):
+        if text in value[:at]:
+            raise ValueError(f"{text[:_SHOWN]!r} is there twice")
+    return [_spec(text) for text in value]
+
+
 def _channels(value: list[int]) -> tuple[int, int]:
     first, last = value
     if first > last:
@@ -148,6 +156,10 @@ _FORMAT = {
     "bufsz": _int(4, spec.BUFSZ_MAX, "frames of a buffer"),
     "enc": Key(str, "an encoding such as s16le or s24le3", Enc.parse),
 }
+_RULE = {
+    "on_loss": Key(Literal[tuple(map(str, OnLoss))], "one of " + ", ".join(OnLoss), OnLoss),
+    "on_new": Key(Literal[tuple(map(str, OnNew))], "one of " + ", ".join(OnNew), OnNew),
+}
 TABLES: dict[str, dict[str, Key]] = {
     "server": {
         "socket": _ABSOLUTE,
@@ -156,7 +168,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "log_level": Key(Literal[LEVELS], "one of " + ", ".join(LEVELS)),
         "users": Key(Annotated[str, Meta(min_length=1)], "the name of a group"),
     },
-    "defaults": _FORMAT,
+    "defaults": _FORMAT | _RULE,
     "sndio": {
         "socket": Key(Annotated[str, Meta(pattern="^(/|none$)")], 'an absolute path or "none"', _path),
         "listen": Key(list[str], "an array of addresses", _hosts),
@@ -167,9 +179,10 @@ TABLES: dict[str, dict[str, Key]] = {
 }
 DEVICE = {
     "spec": Key(str, "a device such as null or file:PATH", _spec),
+    "alternates": Key(list[str], "an array of devices", _specs),
     "hold": _BOOL,
     "autovol": _BOOL,
-} | _FORMAT
+} | (_FORMAT | _RULE)
 SUBDEVICE = {
     "name": Key(str, "a name", _name),
     "play": _CHANNELS,

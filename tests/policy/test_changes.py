@@ -52,6 +52,16 @@ def test_diff(old: str, new: str, found: list[Change]) -> None:
     assert diff(of(old), of(new), {1}) == found
 
 
+def test_alternates_come_as_devices() -> None:
+    found = diff(of(NULL), of(NULL + "on_loss='wait'\nalternates=['file:/x']"))
+    assert found[:2] == [
+        Change("device.0.alternates", [], ["file:/x"], AT_ONCE),
+        Change("device.0.on_loss", "fallback", "wait", AT_ONCE),
+    ]
+    assert {change.key.rpartition(".")[0] for change in found[2:]} == {"device.1"}
+    assert Change("device.1.on_loss", None, "wait", AT_ONCE) in found
+
+
 def test_devices_and_subdevices_that_come_and_go() -> None:
     more = diff(of(NULL), of(NULL + REAR + LOOP), {0})
     assert {change.key.rpartition(".")[0] for change in more} == {"device.0.subdevice.rear", "device.1"}

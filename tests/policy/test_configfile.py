@@ -406,3 +406,70 @@ def test_where_state_is_kept() -> None:
     assert path({"HOME": "/h"}) == Path("/h/.local/state/audiod")
     assert path({"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s/audiod")
     assert path({}) is None
+
+
+# ---- alternates ----
+
+USB = '[[device]]\nspec = "alsa:@usb"\n'
+
+
+def test_alternates_are_devices_behind_all_others() -> None:
+    text = (
+        USB
+        + 'rate = 96000\nhold = true\non_new = "stay"\nalternates = ["alsa:hw:PCH?rate=44100", "loopback"]\n'
+        + '[[device.subdevice]]\nname = "rear"\nplay = [2, 3]\n'
+        + '[[device]]\nspec = "loopback"\n'
+    )
+    made = of_text(text)
+    assert [(d.text, d.alternates, d.format.rate, d.hold) for d in made.devices] == [
+        ("alsa:@usb", (2, 1), 96000, True),
+        ("loopback", (), 48000, False),
+        ("alsa:hw:PCH?rate=44100", (), 44100, False),
+    ]
+    assert [d.rule.on_new for d in made.devices] == ["stay", "return", "stay"]
+    assert [d.format.play for d in made.devices] == [4, 4, 4]
+    assert {s.name: s.device for s in made.subdevices} == {"rear": 0, "default": 0, "0": 0, "1": 1, "2": 2}
+    keys = flatten(made)
+    assert keys["device.0.alternates"] == ["alsa:hw:PCH?rate=44100", "loopback"]
+    assert keys["device.2.alternates"] == []
+    assert (made.origins["device.0.alternates"], made.origins["device.2.spec"]) == ("f:6", "f:6")
+
+
+def test_what_all_devices_do_with_alternates() -> None:
+    defaults = '[defaults]\non_loss = "wait"\non_new = "follow"\n'
+    made = of_text(defaults, "-f null -F loopback")
+    assert {(d.rule.on_loss, d.rule.on_new) for d in made.devices} == {("wait", "follow")}
+    assert made.origins["device.0.on_loss"] == "f:2"
+    assert made.origins["device.1.alternates"] == "command line"
+    made = of_text(defaults + '[[device]]\nspec = "null"\non_loss = "fallback"\n')
+    assert (made.devices[0].rule.on_loss, made.devices[0].rule.on_new) == ("fallback", "follow")
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ('alternates = "null"', "f:3", "an array of devices is expected, not the string 'null'"),
+        ("alternates = [1]", "f:3", "an array of devices is expected"),
+        ('alternates = ["nul"]', "f:3", "did you mean null?"),
+        ('alternates = ["null", "null"]', "f:3", "'null' is there twice"),
+        ('alternates = ["alsa:@usb"]', "f:3", "'alsa:@usb' is the device itself"),
+        ('on_loss = "stay"', "f:3", "one of fallback, wait is expected, not the string 'stay'"),
+        ('on_new = "wait"', "f:3", "one of return, stay, follow is expected"),
+        (
+            "alternates = [" + ", ".join(f"'file:/x{n}'" for n in range(16)) + "]",
+            "f:3",
+            "more than 16 devices, alternates included",
+        ),
+    ],
+)
+def test_mistakes_in_alternates(text: str, where: str, words: str) -> None:
+    (line,) = wrong(USB + text)
+    assert line.startswith(where + ":") and words in line, line
+
+
+def test_alternates_of_a_later_file_take_the_place_of_all() -> None:
+    made = configfile.merge(
+        [("a", (USB + 'alternates = ["null"]').encode()), ("b", (USB + 'alternates = ["loopback"]').encode())]
+    )
+    conf = config.resolve(options.parse([]), ENV, 1000, made)
+    assert [d.text for d in conf.devices] == ["alsa:@usb", "loopback"]

@@ -55,6 +55,34 @@ TABLE = [
 ]
 
 
+ALTERNATES = [
+    # the last -F comes first, sub-devices of the -f are on it; those of the devices are where they were
+    ("-f null -F loopback -F manual", [(), (), (1, 0)], {"default": 2, "0": 0, "1": 1, "2": 2}),
+    ("-s rear -F loopback", [(), (0,)], {"rear": 1, "default": 1, "0": 0, "1": 1}),
+    # each -f has its own; -s belongs to the last -f, also behind -F and before it
+    (
+        "-f null -F manual -f loopback -s a -F file:/x -s b",
+        [(), (0,), (), (2,)],
+        {"a": 3, "b": 3, "default": 1, "0": 0, "1": 1, "2": 2, "3": 3},
+    ),
+    # an alternate may have a sub-device of its own, which stays on it
+    ("-f null -F loopback -f loopback -s a", [(), (0,)], {"a": 1, "default": 1, "0": 0, "1": 1}),
+]
+
+
+@pytest.mark.parametrize(("line", "alternates", "subs"), ALTERNATES)
+def test_alternates(line: str, alternates: list[tuple[int, ...]], subs: dict[str, int]) -> None:
+    made = conf(line)
+    assert [device.alternates for device in made.devices] == alternates
+    assert {sub.name: sub.device for sub in made.subdevices} == subs
+
+
+def test_letters_count_for_alternates_too() -> None:
+    made = conf("-a on -f null -a off -e s24le3 -F loopback -c 0:7 -s default")
+    assert [(d.hold, str(d.format.enc)) for d in made.devices] == [(True, "s16le"), (False, "s24le3")]
+    assert [d.format.play for d in made.devices] == [8, 8], "all have the channels of the sub-devices"
+
+
 @pytest.mark.parametrize(("line", "devices", "subs"), TABLE)
 def test_order(line: str, devices: list[str], subs: list[tuple[str, int, int, int]]) -> None:
     read = parse(line)
@@ -128,7 +156,9 @@ def test_channels_reach_as_far_as_the_subdevices() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("-F null", "-F is not there yet"),
+        ("-F null", "-F null: this device is given already"),  # it is the default
+        ("-f null -f loopback -F null", "-F null: this device is given already"),
+        ("-f null -F nonsense", "there is no driver 'nonsense'"),
         ("-q rmidi/0", "-q is not there yet"),
         ("-Q rmidi/0", "-Q is not there yet"),
         ("-L", "-L"),
@@ -186,6 +216,8 @@ def test_what_is_tolerated() -> None:
 
 
 def test_too_many() -> None:
+    with pytest.raises(UsageError, match="more than 16 devices"):
+        parse("-f null " + " ".join(f"-F file:/x{n}" for n in range(16)))
     names = "abcdefghijklmno"
     parse(" ".join(f"-s {c}" for c in names[:14]))  # default and 0 make sixteen
     with pytest.raises(UsageError, match="more than 16 sub-devices"):

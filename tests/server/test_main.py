@@ -16,7 +16,7 @@ from audiod.__main__ import main
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("-F null", "audiod: -F is not there yet"),
+        ("-q 0", "audiod: -q is not there yet"),
         ("-f oss", "not there yet"),
         ("-x", "audiod: option -x not recognized"),
         ("what", "unexpected argument"),
