@@ -16,6 +16,8 @@
 #define DATA_MAX	(32 * 1024)	/* bytes of samples in one `data` */
 #define ANSWER_MAX	64		/* bytes of the answer to a stop */
 #define HEAD_MAX	64		/* bytes of a message without its samples */
+#define UNREAD_NS	22000000	/* longest that a message waits in the socket of a stream that has plenty */
+#define EVERY_MAX	8		/* cycles */
 #define NLATER		16384		/* events without payload that may wait for control */
 
 enum slot_state {
@@ -74,7 +76,7 @@ struct conn {
 	int dirty;			/* in the pump's list of those with output */
 	int swept;			/* out of epoll, read once a cycle */
 	int late;			/* swept: read again a guard time before the next cycle */
-	int plenty;			/* swept: holds four blocks, may be read every second cycle */
+	int plenty;			/* swept: holds enough to be read every so many cycles only */
 	int hungry;			/* held less than a block even so: in epoll until it is full again */
 	int several;			/* its streams are on several devices: stays in epoll */
 	int adding;			/* not yet registered */
@@ -99,6 +101,7 @@ struct pdev {				/* a device as the pump sees it */
 	struct stream *streams;
 	struct conn *swept;
 	int nlate;			/* of these, late */
+	uint32_t every;			/* cycles between reads of those that have plenty, a power of two */
 	int64_t seq;			/* cycles already told to clients */
 	int64_t swept_due;		/* cycle whose data was already swept */
 };

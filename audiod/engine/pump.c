@@ -21,7 +21,6 @@
 
 #define NEVENTS		64		/* sockets served in one pass */
 #define GUARD_DIV	4		/* the guard time is a quarter of a block */
-#define SPARE_NS	12000000	/* longest block of which every second is enough to read at */
 #define SYNC_READS	64		/* reads of one socket for engine_sync */
 
 /* ---- to control ----------------------------------------------------------------- */
@@ -357,7 +356,7 @@ sweep_all(struct pump *p, struct pdev *pd)
 	for (struct conn *c = pd->swept, *next; c; c = next) {
 		next = c->snext;
 		conn_late(c, 0);
-		if (c->plenty && (pd->seq + c->id) % 2 && pd->dev->period_ns <= SPARE_NS)
+		if (c->plenty && (pd->seq + c->id) % pd->every != 0)
 			continue;
 		c->plenty = 1;
 		conn_read(p, c);

@@ -192,7 +192,7 @@ slot_emit(struct pump *p, struct stream *s)
 
 		if (queued < s->ahead)
 			conn_late(c, 1);
-		if (queued < 2 * s->ahead)
+		if (queued < (s->pdev->every + 2) * (s->ahead / 2))
 			c->plenty = 0;
 		if (c->hungry && fring_room(s->play) <= s->ahead / 2)
 			conn_hungry(p, c, 0);
@@ -228,7 +228,9 @@ pdev_find(struct pump *p, struct device *d)
 			free = &p->devs[i];
 	}
 	/* there are as many as an engine has devices */
-	*free = (struct pdev){ .dev = d, .seq = atomic_load(&d->seq) };
+	*free = (struct pdev){ .dev = d, .seq = atomic_load(&d->seq), .every = 1 };
+	while (free->every < EVERY_MAX && 2 * free->every * d->period_ns <= UNREAD_NS)
+		free->every *= 2;
 	return free;
 }
 
