@@ -21,6 +21,7 @@ from audiod_protocol.sndio.messages import BASE_PORT
 
 from audiod import configfile, layers
 from audiod.cards import kernel
+from audiod.cards.fader import Use
 from audiod.cards.kernel import ROOTS, Roots
 from audiod.configfile import Merged
 from audiod.core import Device, Format
@@ -65,6 +66,7 @@ class DeviceConfig:
     stall: float
     alternates: tuple[int, ...] = ()
     rule: Rule = PLAIN
+    mixer: Use = Use.AUTO
 
     def row(self) -> Device:
         """As clients see it, not open."""
@@ -299,6 +301,7 @@ def _device(
         format=Format(known.of_device(at, "enc", one, None, ENC), rate, round_, bufsz, play, rec),
         hold=known.pick(at + "hold", one.settings.get("hold"), default=False),
         autovol=known.pick(at + "autovol", one.settings.get("autovol"), default=False),
+        mixer=Use(known.pick(at + "mixer", one.settings.get("mixer"), default=Use.AUTO)),
         dither=True if spec.dither is None else spec.dither,
         stall=STALL if spec.stall is None else spec.stall,
         alternates=one.alternates,

@@ -45,7 +45,7 @@ class Devices:
     """All configured devices.
 
     `on_failed`, `on_lost`, `on_open` hear of a device whose streams the engine has ended,
-    whose streams play into nothing, which has been opened.
+    whose streams play into nothing, which has been opened; `on_configured` of other configurations.
     """
 
     def __init__(self, engine: engine.Engine, core: Core, confs: tuple[DeviceConfig, ...]) -> None:
@@ -57,6 +57,7 @@ class Devices:
         self.on_failed: Callable[[int, int], None] = lambda number, errno: None
         self.on_lost: Callable[[int, int], None] = lambda number, errno: None
         self.on_open: Callable[[int], None] = lambda number: None
+        self.on_configured: Callable[[], None] = lambda: None
         self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
         self._by_ident: dict[int, Opening] = {}
         self._idents = itertools.count(1)
@@ -143,13 +144,19 @@ class Devices:
             self.all.append(device)
             self.core.add_device(row)
             self._open_if_held(device)
+        self.on_configured()
 
     def _change(self, device: OpenDevice, conf: DeviceConfig) -> None:
         row = device.row
         row.hold, row.autovol = conf.hold, conf.autovol
         row.alternates, row.rule = conf.alternates, conf.rule
         device.conf = replace(
-            device.conf, hold=conf.hold, autovol=conf.autovol, alternates=conf.alternates, rule=conf.rule
+            device.conf,
+            hold=conf.hold,
+            autovol=conf.autovol,
+            alternates=conf.alternates,
+            rule=conf.rule,
+            mixer=conf.mixer,
         )
         device.next = None if conf == device.conf else conf
         if device.opening is None:
@@ -171,6 +178,7 @@ class Devices:
         row.name, row.driver, row.format = conf.text, conf.spec.driver, conf.format
         self._log.info("device.changed", device=row.number, name=row.name)
         self.core.device_changed(row)
+        self.on_configured()
 
     def _open_if_held(self, device: OpenDevice) -> None:
         if device.conf.hold and device.opening is None:

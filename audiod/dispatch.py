@@ -21,6 +21,7 @@ from audiod_protocol.errors import Code, Fault, FaultError
 from audiod import engine as eng
 from audiod import log, policy, realtime
 from audiod.cards.inventory import Inventory, differences
+from audiod.cards.mixer import Mixers
 from audiod.cards.rows import endpoint_row
 from audiod.cards.scan import Scanner
 from audiod.config import Config
@@ -68,6 +69,8 @@ class Dispatch:
         self.cards = cards or Scanner()
         self.cards.on_change = self._cards_changed
         self.devices.opening = self.cards.opening
+        self.mixers = Mixers(self.devices, self.cards, self.core.controls.heard)
+        self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.sockets: list[str] = []
@@ -291,6 +294,7 @@ class Dispatch:
     def _cards_changed(self, old: Inventory, new: Inventory) -> None:
         for event, one in differences(old, new):
             self.core.publish("cards", event, partial(endpoint_row, one))
+        self.mixers.look()
 
     def _move_default(self, number: int) -> None:
         """Move the sub-device `default` to another device, with its streams.  Raises FaultError(ENODEV)."""

@@ -20,6 +20,7 @@ from audiod_protocol.params import Enc
 from msgspec import Meta
 
 from audiod import spec
+from audiod.cards.fader import Use
 from audiod.errors import AudiodError, ConfigError, Problem
 from audiod.fallback import OnLoss, OnNew
 from audiod.options import LEVELS, UNIT_MAX, check_host
@@ -182,6 +183,7 @@ DEVICE = {
     "alternates": Key(list[str], "an array of devices", _specs),
     "hold": _BOOL,
     "autovol": _BOOL,
+    "mixer": Key(Literal[tuple(map(str, Use))], "one of " + ", ".join(Use)),
 } | (_FORMAT | _RULE)
 SUBDEVICE = {
     "name": Key(str, "a name", _name),

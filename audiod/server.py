@@ -122,6 +122,7 @@ class Server:
                 dispatch.on_accepted = greeting.begin
                 nursery.start_soon(greeting.watch)
                 nursery.start_soon(self._pass_events)
+                nursery.start_soon(dispatch.mixers.run)
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
                 async with trio.open_nursery() as door:

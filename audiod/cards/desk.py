@@ -102,8 +102,10 @@ class Desk:
             now = self._knobs.read(side.element, direction)
             if want is not None:
                 self._note(side, now)
-                self._set(direction, side, want)
-            elif now != side.known:
+                asked = self._set(direction, side, want)
+                now = self._knobs.read(side.element, direction)
+                side.known = _near(asked, now)
+            if now != side.known:
                 level = None if now.raw == side.known.raw else side.scale.level(max(now.raw))
                 found[direction] = Found(level, None if now.on == side.known.on else not now.on)
                 self._note(side, now)
@@ -115,18 +117,25 @@ class Desk:
         if moved:
             side.balance()
 
-    def _set(self, direction: str, side: _Side, want: Wanted) -> None:
+    def _set(self, direction: str, side: _Side, want: Wanted) -> Reading:
+        """What it should be then."""
         now = side.known
         raw = now.raw if want.level is None else side.placed(want.level)
         if raw != now.raw:
             self._knobs.turn(side.element, direction, raw)
         if now.on is not None and now.on == want.muted:
             self._knobs.switch(side.element, direction, not want.muted)
-        self._knobs.handle()  # the echo; a card may have rounded
-        side.known = self._knobs.read(side.element, direction)
+        self._knobs.handle()  # the echo
+        return Reading(raw, None if now.on is None else not want.muted)
 
     def close(self) -> None:
         self._knobs.close()
+
+
+def _near(asked: Reading, now: Reading) -> Reading:
+    """What was asked for, as the card has it if it has only rounded; else somebody else was there, too."""
+    same = all(abs(one - other) <= 1 for one, other in zip(asked.raw, now.raw, strict=True))
+    return Reading(now.raw if same else asked.raw, asked.on)
 
 
 def _told(side: _Side, now: Reading) -> Found:

@@ -57,7 +57,7 @@ class Scanner:
         self.inventory = kernel.glance(roots)
         self.on_change: Callable[[Inventory, Inventory], None] = lambda old, new: None
         self.scanning = False
-        self._roots = roots
+        self.roots = roots
         self._worker = worker or Worker()
         self._cache: dict[tuple[str, str, str], tuple[Stamp, Side]] = {}
         self._deadly: dict[str, str] = {}  # PCMs that the prober has died of, "" for all
@@ -70,7 +70,7 @@ class Scanner:
     @property
     def needed(self) -> bool:
         """Whether there may be anything to find: a card, or a configuration made for this process."""
-        return bool(self.inventory.cards or self._roots.dev.is_dir() or os.environ.get("ALSA_CONFIG_PATH"))
+        return bool(self.inventory.cards or self.roots.dev.is_dir() or os.environ.get("ALSA_CONFIG_PATH"))
 
     @contextmanager
     def opening(self, argument: str) -> Iterator[str]:
@@ -90,9 +90,9 @@ class Scanner:
                 self._closed.unpark_all()
 
     def _locate(self, argument: str) -> str:
-        pcm = kernel.resolve(argument, self._roots)
+        pcm = kernel.resolve(argument, self.roots)
         if pcm is None:
-            there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self._roots))
+            there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self.roots))
             raise CardError(f"{argument}: the card is not there" + (f", but {there}" if there else ""))
         why = self.refuses(pcm)
         if why is not None:
@@ -137,7 +137,7 @@ class Scanner:
         return found
 
     async def _scan(self) -> Inventory:
-        known = kernel.glance(self._roots)
+        known = kernel.glance(self.roots)
         deadly: dict[str, str] = {}
         error, hints, messages = await self._hints(deadly)
         numbers = await self._numbers(known) if error is None else []
@@ -259,7 +259,7 @@ class Scanner:
         if question.card < 0:
             return None
         device = question.endpoint.device or 0  # what names a card alone is its first
-        threads = kernel.holders(question.card, device, question.direction, self._roots)
+        threads = kernel.holders(question.card, device, question.direction, self.roots)
         if not threads:
             return None
         if any(Path(f"/proc/self/task/{thread}").exists() for thread in threads):
