@@ -12,7 +12,7 @@ from typing import Protocol
 
 from audiod.cards import fader
 from audiod.cards.fader import Element, Fader, Scale, Step
-from audiod.cards.inventory import DIRECTIONS, Span
+from audiod.cards.inventory import DIRECTIONS, REC, Span
 from audiod.cards.panel import Reading
 
 
@@ -76,7 +76,11 @@ class Desk:
 
     def _add(self, direction: str, element: Element) -> None:
         knobs = self._knobs
-        scale = fader.scale(knobs.span(element, direction), lambda raw: knobs.db(element, direction, raw))
+        scale = fader.scale(
+            knobs.span(element, direction),
+            lambda raw: knobs.db(element, direction, raw),
+            amplify=direction == REC,  # a microphone needs it
+        )
         reading = knobs.read(element, direction)
         if scale is not None and reading.raw:
             side = self._sides[direction] = _Side(element, scale, scale.steps(), reading)

@@ -98,7 +98,7 @@ class Scale:
     db: Callable[[int], int] | None = None
 
     def steps(self) -> tuple[Step, ...]:
-        """The step of every level 0..127: of 127 the card's most, of 0 its least and silence."""
+        """The step of every level 0..127: of 127 the most of its span, of 0 the least and silence."""
         least = Step(self.span.min, 0.0)
         return (least, *(self._step(level) for level in range(1, VOL_MAX + 1)))
 
@@ -108,7 +108,7 @@ class Scale:
         if self.db is None:
             if raw <= span.min:
                 return 0
-            return max(1, round((raw - span.min) * VOL_MAX / (span.max - span.min)))
+            return min(VOL_MAX, max(1, round((raw - span.min) * VOL_MAX / (span.max - span.min))))
         db = self.db(raw)
         if db <= MUTED_DB:
             return 0
@@ -120,23 +120,20 @@ class Scale:
         if db is None:
             return Step(span.min + round(level * (span.max - span.min) / VOL_MAX))
         wanted = db(span.max) + 2000 * math.log10(policy.gain(level))
-        low, high = span.min, span.max  # the least that is not below it
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if db(middle) >= wanted else (middle + 1, high)
+        low = _first(span, lambda raw: db(raw) >= wanted)
         near = min((low, max(low - 1, span.min)), key=lambda raw: abs(db(raw) - wanted))
         if abs(db(near) - wanted) <= SAME_DB:
             return Step(near)
         return Step(low, 10 ** ((wanted - db(low)) / 2000))
 
 
-def scale(span: Span, db: Callable[[int], int | None]) -> Scale | None:
-    """The scale of a card's volume, None if it cannot be turned; decibels that make no sense are none."""
+def scale(span: Span, db: Callable[[int], int | None], *, amplify: bool = False) -> Scale | None:
+    """The scale of a card's volume, None if it cannot be turned; decibels that make no sense are none.
+
+    What a card would add to full scale, above 0 dB, is not ours to use unless it is to `amplify`.
+    """
     if span.min >= span.max:
         return None
-    ends = db(span.min), db((span.min + span.max) // 2), db(span.max)
-    if None in ends or not ends[0] < ends[2] or not ends[0] <= ends[1] <= ends[2]:  # type: ignore[operator]
-        return Scale(span)
     known: dict[int, int] = {}
 
     def told(raw: int) -> int:
@@ -145,7 +142,23 @@ def scale(span: Span, db: Callable[[int], int | None]) -> Scale | None:
             known[raw] = MUTED_DB if value is None else value
         return known[raw]
 
-    return Scale(span, told)
+    if None in map(db, (span.min, span.max)):
+        return Scale(span)
+    low, middle, high = (told(raw) for raw in (span.min, (span.min + span.max) // 2, span.max))
+    if not low < high or not low <= middle <= high:
+        return Scale(span)
+    if amplify or low >= 0 or high <= 0:
+        return Scale(span, told)
+    return Scale(Span(span.min, _first(span, lambda raw: told(raw) > 0) - 1), told)
+
+
+def _first(span: Span, is_so: Callable[[int], bool]) -> int:
+    """The least value from which on it is so; the most, if it is so of none."""
+    low, high = span.min, span.max
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_so(middle) else (middle + 1, high)
+    return low
 
 
 @dataclass

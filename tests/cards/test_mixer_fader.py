@@ -76,7 +76,7 @@ def test_an_element_without_a_volume_is_none() -> None:
 
 def heard(level: int, span: Span, db: Callable[[int], int]) -> float:
     """The gain of card and software together, in dB below the most."""
-    step = scale(span, db).steps()[level]  # type: ignore[union-attr]
+    step = scale(span, db, amplify=True).steps()[level]  # type: ignore[union-attr]
     return (db(step.raw) - db(span.max)) / 100 + 20 * math.log10(step.gain)
 
 
@@ -97,7 +97,7 @@ def test_card_and_software_together_follow_the_table(
 
     wanted = 20 * math.log10(policy.gain(level))
     assert heard(level, span, db) == pytest.approx(wanted, abs=SAME_DB / 100 + 0.001)
-    step = scale(span, db).steps()[level]  # type: ignore[union-attr]
+    step = scale(span, db, amplify=True).steps()[level]  # type: ignore[union-attr]
     assert 0 < step.gain <= 1, "software never makes it louder"
     reached = (db(step.raw) - top) / 100
     assert reached >= wanted - SAME_DB / 100 - 0.001, "nor has it to"
@@ -149,6 +149,20 @@ def test_reading_what_was_set_gives_the_level_back() -> None:
     known = scale(Span(0, 255), lambda raw: (raw - 255) * 25)
     assert known is not None
     assert [known.level(step.raw) for step in known.steps()][1:] == list(range(1, 128))
+
+
+def test_what_a_card_adds_to_full_scale_is_not_used_but_for_a_microphone() -> None:
+    """As QEMU's USB card: -128 to +8 dB."""
+    span, least = Span(0, 256), -12800
+
+    def db(raw: int) -> int:
+        return min(800, least + raw * 5311 // 100)
+
+    known, loud = scale(span, db), scale(span, db, amplify=True)
+    assert known is not None and loud is not None
+    assert -60 < db(known.steps()[127].raw) <= 0 and known.steps()[127].gain == 1.0
+    assert known.level(256) == 127, "somebody has it louder"
+    assert loud.steps()[127].raw == 256 and loud.level(known.steps()[127].raw) == 103
 
 
 def test_silence_alone_is_0() -> None:
