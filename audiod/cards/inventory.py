@@ -32,6 +32,7 @@ class Card:
     serial: str = ""
     driver: str = ""  # of the kernel, "HDA-Intel"
     error: str | None = None  # why its control interface cannot be read
+    short: str = ""  # the identity without the port, where no other card here is meant by that
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,22 @@ def find_card(wanted: str, cards: Iterable[Card], but: Collection[str] = ()) -> 
         wanted = head
     elif at:
         return None
+    return next((card for card in known if card.identity not in but and _begins(card, wanted)), None)
+
+
+def shortened(cards: Iterable[Card]) -> list[Card]:
+    """The cards, `short` set: a port is named only where it is needed to tell equal cards apart."""
+    known = list(cards)
+    found = []
     for card in known:
-        if card.identity not in but and (card.identity + ":").startswith((wanted + ":", wanted + "@")):
-            return card
-    return None
+        head, at, _ = card.identity.rpartition("@")
+        alone = at and sum(_begins(other, head) for other in known) == 1
+        found.append(replace(card, short=head if alone else card.identity))
+    return found
+
+
+def _begins(card: Card, head: str) -> bool:
+    return (card.identity + ":").startswith((head + ":", head + "@"))
 
 
 def differences(old: Inventory, new: Inventory) -> list[tuple[str, Endpoint]]:

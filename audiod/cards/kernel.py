@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audiod.cards.inventory import PLAY, REC, Card, Endpoint, Inventory, Side, find_card
+from audiod.cards.inventory import PLAY, REC, Card, Endpoint, Inventory, Side, find_card, shortened
 
 HOTPLUG = ("usb", "firewire")  # buses whose cards come and go: their ids depend on who came first
 
@@ -60,7 +60,7 @@ def find_cards(roots: Roots = ROOTS) -> list[Card]:
         for number, ident, driver, name in _CARDS_LINE.findall(_read(roots.proc / "cards"))
     }
     numbers = set(listed) | set(_numbers(roots.proc)) | set(_numbers(roots.sys))
-    return [_card(number, *listed.get(number, ("", "", "")), roots) for number in sorted(numbers)]
+    return shortened(_card(number, *listed.get(number, ("", "", "")), roots) for number in sorted(numbers))
 
 
 def resolve(argument: str, roots: Roots = ROOTS) -> str | None:
@@ -75,6 +75,18 @@ def resolve(argument: str, roots: Roots = ROOTS) -> str | None:
         identity, device = argument[1:], "0"
     card = find_card(identity, find_cards(roots))
     return None if card is None else hardware(card, int(device))
+
+
+def present(argument: str, roots: Roots = ROOTS) -> bool | None:
+    """Whether the card of a SPEC's argument is in the machine; None: its PCM may be anything."""
+    if argument.startswith("@"):
+        return resolve(argument, roots) is not None
+    if find_pcm(argument, roots) is not None:
+        return True
+    kind, _, name = argument.partition(":")
+    # a configuration made for this process may call something else so
+    plain = kind in ("hw", "plughw") and name and "ALSA_CONFIG_PATH" not in os.environ
+    return False if plain else None
 
 
 def hardware(card: Card, device: int) -> str:
@@ -109,7 +121,7 @@ def quoted(pcm: str) -> str:
 def spec(card: Card, device: int) -> str:
     """The SPEC that means this PCM for good."""
     if card.bus in HOTPLUG:
-        return f"alsa:@{card.identity}" + (f",{device}" if device else "")
+        return f"alsa:@{card.short or card.identity}" + (f",{device}" if device else "")
     return f"alsa:{hardware(card, device)}"
 
 

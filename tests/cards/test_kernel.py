@@ -93,6 +93,22 @@ def test_a_replugged_card_is_the_same_card(machine: FakeKernel) -> None:
     assert identities(machine)[5] == first
 
 
+def test_a_port_is_named_where_it_is_needed(machine: FakeKernel) -> None:
+    def specs() -> list[str]:
+        return [one.spec for one in kernel.glance(machine.roots).endpoints]
+
+    machine.plug(0, "A", usb_place("1"), "0p", bus="usb", usb=(DAC, ""))
+    machine.plug(1, "HDA", f"{PCI}/0000:00:1b.0", "0p")
+    assert specs() == [f"alsa:@usb:{DAC}", "alsa:hw:CARD=HDA,DEV=0"]
+    machine.plug(2, "B", usb_place("2"), "0p", "1p", bus="usb", usb=(DAC, "S1"))
+    whole = f"alsa:@usb:{DAC}@0000:00:14.0-1"
+    assert specs() == [whole, "alsa:hw:CARD=HDA,DEV=0", f"alsa:@usb:{DAC}:S1", f"alsa:@usb:{DAC}:S1,1"]
+    machine.plug(3, "C", usb_place("3"), "0p", bus="usb", usb=(DAC, "S1"))
+    assert specs()[2::2] == [f"alsa:@usb:{DAC}:S1@0000:00:14.0-2", f"alsa:@usb:{DAC}:S1@0000:00:14.0-3"]
+    for one in kernel.glance(machine.roots).endpoints:
+        assert kernel.resolve(parse(one.spec).argument, machine.roots) == one.pcm
+
+
 def test_twins_are_told_apart_by_port(machine: FakeKernel) -> None:
     for serial in ("", "0000"):
         left, right = (2, 3) if serial else (0, 1)
