@@ -12,7 +12,7 @@ from rig import noise
 from soundlab import kernelcards
 from soundlab.live import RATE, Live
 
-from audiod.devices import to_engine
+from audiod.opening import to_engine
 
 # those of aloop, by libasound's names and ours
 ALOOP = {
