@@ -50,6 +50,8 @@ def flatten(config: Config) -> dict[str, Value]:
         "sndio.streams": config.sndio_streams,
         "state.path": None if config.state.path is None else str(config.state.path),
         "state.enabled": config.state.enabled,
+        "cards.reserve": config.reserve,
+        "cards.priority": config.priority,
     }
     for device in config.devices:
         fmt, at = device.format, f"device.{device.number}"
@@ -126,6 +128,8 @@ def applied(old: Config, new: Config) -> Config:
         realtime=old.realtime,
         users=old.users,
         state=old.state,
+        reserve=old.reserve,
+        priority=old.priority,
         devices=(*new.devices, *lost),
         subdevices=(*new.subdevices, *kept),
     )

@@ -46,6 +46,7 @@ SNDIO_DIR = Path("/tmp/sndio")  # where libsndio looks; of one user's server: wi
 SNDIO_STREAMS = 1024  # streams of sndio's wire at a time; each may take a connection and a MB
 USERS = "audio"
 ALSA = "libasound.so.2"
+PRIORITY = 10  # of reservations; WirePlumber has -20, PulseAudio 0, JACK the most there is
 NONE = "none"
 
 
@@ -141,6 +142,7 @@ class Config:
     `system`: it is the machine's, not one user's.  `sndio`: the socket of sndio's
     wire, None for none; `tcp`: hosts whose addresses speak it, too, "-" for all of
     this machine.  `sndio_streams`: most streams at a time on that wire.
+    `reserve`: cards are reserved on the session's bus, with `priority`.
     `origins`: which key of changes.flatten was said where, unless it is a default.
     """
 
@@ -157,6 +159,8 @@ class Config:
     log_level: str = "info"
     users: str = USERS
     state: State = State()
+    reserve: bool = True
+    priority: int = PRIORITY
     files: tuple[str, ...] = field(default=(), compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     source: Source | None = field(default=None, compare=False)
@@ -227,6 +231,8 @@ def _resolve(source: Source, merged: Merged) -> Config:
         log_level=known.pick("server.log_level", asked(options.log_level), default="info"),
         users=users,
         state=_state(known, source),
+        reserve=known.pick("cards.reserve", default=True),
+        priority=known.pick("cards.priority", default=PRIORITY),
         files=merged.files,
         origins=known.origins,
         source=source,

@@ -30,6 +30,7 @@ from audiod.tomllines import Path
 
 PROBLEMS_MAX = 20  # reported at once
 SNDIO_STREAMS_MAX = 2048  # each takes a connection, and there are no more of them
+PRIORITY_MIN, PRIORITY_MAX = -(1 << 31), (1 << 31) - 1  # an int32 of D-Bus
 _SHOWN = 40  # characters of a wrong value that are repeated
 
 
@@ -177,6 +178,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "streams": _int(1, SNDIO_STREAMS_MAX, "a number of streams"),
     },
     "state": {"path": _ABSOLUTE, "enabled": _BOOL},
+    "cards": {"reserve": _BOOL, "priority": _int(PRIORITY_MIN, PRIORITY_MAX, "a priority")},
 }
 DEVICE = {
     "spec": Key(str, "a device such as null or file:PATH", _spec),

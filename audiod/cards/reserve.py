@@ -24,8 +24,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 DBUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 UNKNOWN = "org.freedesktop.DBus.Error.UnknownMethod"
 
-PRIORITY = 10  # WirePlumber has -20, PulseAudio 0, JACK the most there is
-PRIORITY_MIN, PRIORITY_MAX = -(1 << 31), (1 << 31) - 1
+PRIORITY_MAX = (1 << 31) - 1
 RELEASE_LIMIT = 5.0  # seconds that somebody may take to give up a card
 _ALLOW, _REPLACE, _DO_NOT_QUEUE = 1, 2, 4
 _NAME = re.compile(re.escape(PREFIX) + r"\.Audio([0-9]{1,3})")
@@ -43,7 +42,7 @@ class Reservations:
     taken; `freed(number)`: one that we could not have is free now.
     """
 
-    def __init__(self, priority: int = PRIORITY, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, priority: int, environ: Mapping[str, str] = os.environ) -> None:
         self.priority = priority
         self.asked: Callable[[int], Awaitable[bool]] = _no
         self.lost: Callable[[int], None] = lambda number: None

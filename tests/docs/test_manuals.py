@@ -104,13 +104,15 @@ def test_all_keys_of_a_spec() -> None:
         ("SNDIO", schema.TABLES["sndio"]),
         ("DEFAULTS", schema.TABLES["defaults"]),
         ("STATE", schema.TABLES["state"]),
+        ("CARDS", schema.TABLES["cards"]),
         ("DEVICE", schema.DEVICE),
         ("SUB-DEVICE", schema.SUBDEVICE),
     ],
 )
 def test_all_keys_of_the_configuration(head: str, keys: dict[str, object]) -> None:
     assert terms(section("audiod.toml.5", head)) == set(keys)
-    assert {"server", "sndio", "defaults", "state"} == set(schema.TABLES), "a table without a section"
+    tables = {"server", "sndio", "defaults", "state", "cards"}
+    assert tables == set(schema.TABLES), "a table without a section"
 
 
 def test_all_verbs_of_audioctl_and_their_options() -> None:
