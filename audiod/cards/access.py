@@ -1,0 +1,129 @@
+"""Access: cards are opened with the leave of the other programs that want them, and given up to them.
+
+Invariant: a card is reserved before it is opened and until the last opening of it is
+closed; what is given up is closed before the other is told so.  Control thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EBUSY
+from typing import TYPE_CHECKING
+
+import trio
+
+from audiod.cards import busy, kernel
+from audiod.cards.inventory import Card
+from audiod.cards.reserve import Reservations, ReservedError
+from audiod.engine import EngineError
+
+if TYPE_CHECKING:
+    from audiod.alternates import Alternates
+    from audiod.cards.scan import Scanner
+    from audiod.core import Core
+    from audiod.devices import Devices
+    from audiod.opening import Opening
+
+GIVE_UP_LIMIT = 4.0  # seconds that streams may take to leave; whoever asks waits for five
+
+
+class Access:
+    """The cards of a server's devices; without `reservations` nobody is asked."""
+
+    def __init__(
+        self,
+        core: Core,
+        devices: Devices,
+        alternates: Alternates,
+        cards: Scanner,
+        reservations: Reservations | None,
+    ) -> None:
+        self.reservations = reservations
+        self._core = core
+        self._devices = devices
+        self._alternates = alternates
+        self._cards = cards
+        self._of: dict[int, int] = {}  # card of each opening, by its ident
+        self._closed = trio.Event()
+        devices.opening = self.opening
+        devices.on_begin, devices.on_end = self._begun, self._ended
+        if reservations is not None:
+            devices.reserve = self.reserve
+            reservations.asked = self.give_up
+            reservations.lost = self._lost
+            reservations.freed = lambda number: alternates.news(asked=True)
+
+    async def reserve(self, argument: str) -> None:
+        """Have the card of a SPEC's argument for us.  Raises EngineError(EBUSY)."""
+        assert self.reservations is not None
+        found = self._card(argument)
+        if found is None:
+            return
+        try:
+            await self.reservations.take(found[0])
+        except ReservedError as error:
+            raise EngineError(EBUSY, f"alsa: {error}") from None
+
+    @contextmanager
+    def opening(self, argument: str) -> Iterator[str]:
+        """As Scanner.opening; the error of a busy card says who has it."""
+        with self._cards.opening(argument) as pcm:
+            found = kernel.find_pcm(pcm, self._cards.roots)
+            try:
+                yield pcm
+            except EngineError as error:
+                if found is None:
+                    raise
+                card, device = found
+                if self.reservations is not None:  # it is of no use to us
+                    self.reservations.hold(card.number)
+                    self.reservations.drop(card.number)
+                if error.errno != EBUSY:
+                    raise
+                raise EngineError(EBUSY, f"alsa: {busy.explain(card, device, self._cards.roots)}") from error
+
+    async def give_up(self, number: int) -> bool:
+        """Close whatever has this card open, if its streams can go on elsewhere; whether that was done."""
+        there = [opening for opening in self._openings() if self._of.get(opening.ident) == number]
+        if not all(self._movable(opening) for opening in there):
+            return False
+        for opening in there:
+            self._devices.lost(opening.ident, EBUSY, "another program has reserved its card")
+        with trio.move_on_after(GIVE_UP_LIMIT):
+            while any(opening.ident in self._of for opening in there):
+                self._closed = trio.Event()
+                await self._closed.wait()
+        return all(opening.ident not in self._of for opening in there)
+
+    # ---- within ----
+
+    def _movable(self, opening: Opening) -> bool:
+        """Whether all of its streams may go on elsewhere."""
+        number = opening.device.row.number
+        streams = [stream for stream in self._core.streams.values() if stream.sub.device == number]
+        return all(s.link is None and len(self._alternates.order(s.sub.name)) > 1 for s in streams)
+
+    def _lost(self, number: int) -> None:
+        if self._devices.spawn is not None:
+            self._devices.spawn(self.give_up, number)
+
+    def _begun(self, ident: int, argument: str) -> None:
+        found = self._card(argument)
+        if found is not None:
+            self._of[ident] = found[0].number
+            if self.reservations is not None:
+                self.reservations.hold(found[0].number)
+
+    def _ended(self, ident: int) -> None:
+        number = self._of.pop(ident, None)
+        if number is not None and self.reservations is not None:
+            self.reservations.drop(number)
+        self._closed.set()
+
+    def _openings(self) -> list[Opening]:
+        return [opening for device in self._devices.all for opening in device.openings()]
+
+    def _card(self, argument: str) -> tuple[Card, int] | None:
+        pcm = kernel.resolve(argument, self._cards.roots)
+        return None if pcm is None else kernel.find_pcm(pcm, self._cards.roots)
