@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from lab import realcards
+from soundlab import pace
 
 GUEST = Path(__file__).parent / "guest"
 INSIDE = os.environ.get("SOUNDLAB") == "1"
@@ -124,6 +125,7 @@ def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
     machine = item.config.stash.get(MACHINE, None)
     if machine is None:
         tests = [other.nodeid for other in item.session.items if GUEST in other.path.parents]
+        pace.tool()
         machine = item.config.stash[MACHINE] = Machine(item.config, tests)
     yield from machine.of(item)
 

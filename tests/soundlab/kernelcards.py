@@ -1,7 +1,8 @@
 """The cards of soundlab's machine: their names, what they offer, what the host has heard of them.
 
-`wire` is a device beside the cards: full duplex, it records what it plays, by
-way of aloop.
+Beside the cards there are devices that record what they play, by way of aloop:
+`wire`; `plugged`, the same behind libasound's converter, and `apart`, each of
+whose channels has a stream of its own, which offer other accesses.
 """
 
 from __future__ import annotations
@@ -17,6 +18,33 @@ pcm.wire {
     type asym
     playback.pcm "hw:Loopback,0,0"
     capture.pcm "hw:Loopback,1,0"
+}
+pcm.plugged {
+    type asym
+    playback.pcm "plughw:Loopback,0,0"
+    capture.pcm "plughw:Loopback,1,0"
+}
+pcm.each {
+    @args [ DEV ]
+    @args.DEV { type integer }
+    type multi
+    slaves.a {
+        pcm { type hw card Loopback device $DEV subdevice 0 }
+        channels 1
+    }
+    slaves.b {
+        pcm { type hw card Loopback device $DEV subdevice 1 }
+        channels 1
+    }
+    bindings [
+        { slave a channel 0 }
+        { slave b channel 0 }
+    ]
+}
+pcm.apart {
+    type asym
+    playback.pcm "each:0"
+    capture.pcm "each:1"
 }
 """
 PROC = Path("/proc/asound")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from audiod_protocol.params import Enc
 
 from audiod.engine import (
     Device,
@@ -24,6 +25,7 @@ from audiod.engine import (
     StreamFlag,
     StreamPar,
     StreamReleased,
+    StreamStats,
     Xrun,
     XrunKind,
 )
@@ -32,6 +34,12 @@ S16 = Encoding(16, 2)
 RATE, ROUND = 48000, 480
 BUFSZ = 24000  # frames: an emulated machine may stand still for a tenth of a second
 PATIENCE = 60  # seconds: never reached when all is well
+
+
+def encoding(name: str) -> Encoding:
+    """As a SPEC has it: s24le3, f32be, ..."""
+    enc = Enc.parse(name)
+    return Encoding(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
 
 
 class Live:
@@ -85,7 +93,7 @@ class Live:
         raw = b""
         while len(raw) < nframes * 4:
             raw += stream.read(nframes - len(raw) // 4)
-            select.select([], [], [], ROUND / RATE)  # nothing tells of recorded frames here
+            self.pause()
         return np.frombuffer(raw, "<i2").reshape(-1, 2)
 
     def events(self) -> list[Event]:
@@ -99,19 +107,30 @@ class Live:
         assert ready, f"nothing happens any more; the last: {self.seen[-3:]}"
         self.events()
 
-    def released(self, stream: Stream) -> None:
-        """Wait until a stopped stream is done with, and free it."""
+    def pause(self) -> None:
+        """For a block, until something may have changed that nothing tells of."""
+        select.select([self.engine.fileno()], [], [], ROUND / RATE)
+        self.events()
+
+    def released(self, stream: Stream) -> StreamStats:
+        """Wait until a stopped stream is done with, and free it; what it was at the end."""
         while not any(isinstance(e, StreamReleased) and e.stream == stream.id for e in self.seen):
             self.wait()
+        stats = stream.stats()
         stream.free()
+        return stats
 
-    def play(self, device: Device, frames: np.ndarray, enc: Encoding = S16) -> None:
-        """Play it until all was heard and the card stands still."""
-        stream = self.stream(device, frames, enc=enc)
+    def drained(self, device: Device, stream: Stream) -> StreamStats:
+        """Wait until a device's only stream was heard to its end and the clock stands still."""
         stream.stop(drain=True)
-        self.released(stream)
+        stats = self.released(stream)
         while DeviceStopped(device.id) not in self.seen:
             self.wait()
+        return stats
+
+    def play(self, device: Device, frames: np.ndarray, enc: Encoding = S16) -> None:
+        """Play it to its end."""
+        self.drained(device, self.stream(device, frames, enc=enc))
 
     def xruns(self) -> list[Xrun]:
         """Those of the devices, not of a stream that had nothing more to play."""

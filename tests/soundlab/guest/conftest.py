@@ -16,7 +16,7 @@ from daemon import Daemon, running
 from soundlab.kernelcards import ASOUNDRC, SPECS, Heard
 from soundlab.live import Live
 
-ENOUGH = 120  # seconds for a test: never reached when all is well
+ENOUGH = 40  # seconds for a test: never reached when all is well
 
 
 @pytest.fixture(autouse=True)
