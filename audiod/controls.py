@@ -42,6 +42,7 @@ class Controls:
     def __init__(self, core: Core) -> None:
         self.programs = Programs()
         self.move_default: Callable[[int], None] = self._set_default
+        self.restored: Callable[[], None] = self._take_chosen  # `chosen` is what it was when the server ended
         self.changed: Callable[[], None] = lambda: None  # something that survives a restart did
         self._core = core
         self._chosen: str | None = None  # the device of `default`, where somebody chose it
@@ -102,13 +103,21 @@ class Controls:
     def choose_default(self, number: int) -> None:
         """Let the sub-device `default` play on another device.  Raises FaultError(ENODEV)."""
         device = self._device(number)
-        if device is not self._core.default_device:
-            self.move_default(number)
         configured = self._core.devices[self._core.configured_default]
-        chosen = None if device is configured else device.name
-        if chosen != self._chosen:
-            self._chosen = chosen
+        before, self._chosen = self._chosen, None if device is configured else device.name
+        try:
+            if device is not self._core.default_device or self._chosen != before:
+                self.move_default(number)
+        except FaultError:
+            self._chosen = before
+            raise
+        if self._chosen != before:
             self.changed()
+
+    @property
+    def chosen(self) -> int | None:
+        """The device that somebody has chosen for `default`, unless the configuration says the same."""
+        return next((device.number for device in self._core.devices if device.name == self._chosen), None)
 
     def default_moved(self) -> None:
         """The sub-device `default` has another device: tell."""
@@ -120,6 +129,10 @@ class Controls:
         sub = self._core.subdevices["default"]
         self._core.subdevices["default"] = replace(sub, device=number)
         self.default_moved()
+
+    def _take_chosen(self) -> None:
+        if self.chosen is not None:
+            self._set_default(self.chosen)
 
     def _set_program(self, program: Program, what: str, value: int) -> None:
         if what == "level":
@@ -249,8 +262,7 @@ class Controls:
                 program.level, program.muted = app.level, app.mute
                 self.programs.remember(program)
         self._chosen = saved.default_device
-        if self._chosen in by_name:
-            self._set_default(by_name[self._chosen].number)
+        self.restored()
 
     def added(self, device: Device) -> None:
         """A further device is configured: it has the values that it had when it last was."""

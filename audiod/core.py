@@ -132,6 +132,7 @@ class Stream:
     measure: Callable[[], Measured | None] = lambda: None
     apply: Callable[[bool, bool], None] = lambda level, own: None
     move: Callable[[SubDevice], None] = lambda sub: None
+    lost: Callable[[], bool] = lambda: False  # its device is gone, and it plays into nothing
 
 
 @dataclass
@@ -157,7 +158,9 @@ class Core:
 
     def __post_init__(self) -> None:
         self.controls = Controls(self)
-        self.configured_default = self.subdevices["default"].device if self.subdevices else 0
+        self.configured = dict(self.subdevices)  # as the configuration has them
+        self.orders: dict[str, tuple[int, ...]] = {}  # devices that a sub-device may be on, the best first
+        self.reasons: dict[str, str] = {}  # why a sub-device is where it is
 
     # ---- changes ----
 
@@ -233,6 +236,11 @@ class Core:
     # ---- rows ----
 
     @property
+    def configured_default(self) -> int:
+        """Where the sub-device `default` is unless there is a reason."""
+        return self.configured["default"].device
+
+    @property
     def default_device(self) -> Device:
         """The device that the sub-device `default` belongs to."""
         return self.devices[self.subdevices["default"].device]
@@ -245,6 +253,7 @@ class Core:
             "name": device.name,
             "driver": device.driver,
             "state": str(device.state),
+            "reason": device.reason,
             "mode": fmt.mode,
             "rate": fmt.rate,
             "round": fmt.round,
@@ -271,6 +280,8 @@ class Core:
             "volume": sub.maxvol,
             "join": sub.join,
             "autovol": device.autovol,
+            "devices": list(self.orders.get(sub.name, (device.number,))),
+            "reason": self.reasons.get(sub.name) or None,
         }
 
     def stream_row(self, stream: Stream) -> Row:

@@ -11,41 +11,35 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from errno import ENODEV
 from typing import TYPE_CHECKING
 
+import trio
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import DeviceClock
-from audiod_protocol.params import Enc
 
 from audiod import log
 from audiod.cards.scan import CardError
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
-from audiod.engine import Clock, DeviceConf, DevicePar, Encoding, EngineError
-from audiod.opening import OpenDevice, Opening
+from audiod.engine import Clock, DeviceConf, EngineError
+from audiod.opening import OpenDevice, Opening, from_engine
 
 if TYPE_CHECKING:
     from audiod import engine
 
-
-def to_engine(enc: Enc) -> Encoding:
-    """The protocol's encoding as the engine's."""
-    return Encoding(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
-
-
-def from_engine(enc: Encoding) -> Enc:
-    return Enc(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
+CARDS = "alsa"  # the driver whose calls may wait for a card
 
 
 class Devices:
     """All configured devices.
 
     `on_failed`, `on_lost`, `on_open` hear of a device whose streams the engine has ended,
-    whose streams play into nothing, which has been opened; `on_configured` of other configurations.
+    whose streams play into nothing, which has been opened; `on_configured` of other configurations;
+    `on_begin` and `on_end` of each opening of a card.  `reserve` waits until that may be opened.
     """
 
     def __init__(self, engine: engine.Engine, core: Core, confs: tuple[DeviceConfig, ...]) -> None:
@@ -57,7 +51,13 @@ class Devices:
         self.on_failed: Callable[[int, int], None] = lambda number, errno: None
         self.on_lost: Callable[[int, int], None] = lambda number, errno: None
         self.on_open: Callable[[int], None] = lambda number: None
+        self.on_refused: Callable[[int, int], None] = lambda number, errno: None
+        self.on_subdevices: Callable[[], None] = lambda: None  # sub-devices are configured otherwise
+        self.spawn: Callable[..., None] | None = None  # begins a task; None: all is done at once
         self.on_configured: Callable[[], None] = lambda: None
+        self.on_begin: Callable[[int, str], None] = lambda ident, argument: None
+        self.on_end: Callable[[int], None] = lambda ident: None
+        self.reserve: Callable[[str], Awaitable[None]] = _all_are_ours  # raises EngineError
         self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
         self._by_ident: dict[int, Opening] = {}
         self._idents = itertools.count(1)
@@ -68,6 +68,8 @@ class Devices:
     def hold(self, number: int) -> Opening:
         """Open a device if need be and keep it open.  Raises FaultError(ENODEV)."""
         device = self.all[number]
+        if device.waiting and device.opening is None:
+            raise FaultError(Fault(Code.ENODEV, f"device {number} is being opened", "try again soon"))
         opening = device.opening or self._open(device)
         opening.holders += 1
         return opening
@@ -76,6 +78,28 @@ class Devices:
         """The opposite of hold: the last one closes the device once it is silent."""
         opening.holders -= 1
         self._close_if_idle(opening)
+
+    def prepare(self, number: int, then: Callable[[Fault | None], None]) -> None:
+        """Open a device that is about to be held, others waiting for it the less; `then` hears why not.
+
+        It is open while `then` runs, and stays so if that holds it.
+        """
+        device = self.all[number]
+        if device.opening is not None:
+            then(None)
+            return
+        device.waiting.append(then)
+        if len(device.waiting) > 1:
+            return  # it is being opened
+        if self.spawn is not None and device.conf.spec.driver == CARDS:
+            self.spawn(self._open_soon, device)
+            return
+        fault = None
+        try:
+            self._open(device)
+        except FaultError as error:
+            fault = error.fault
+        self._prepared(device, fault)
 
     def current(self, number: int) -> Opening:
         """The opening of a device that is held."""
@@ -159,7 +183,9 @@ class Devices:
             mixer=conf.mixer,
         )
         device.next = None if conf == device.conf else conf
-        if device.opening is None:
+        if device.waiting:
+            pass  # it is being opened, and closed again then
+        elif device.opening is None:
             self._take_next(device)
         else:
             self._close_if_idle(device.opening)
@@ -181,7 +207,7 @@ class Devices:
         self.on_configured()
 
     def _open_if_held(self, device: OpenDevice) -> None:
-        if device.conf.hold and device.opening is None:
+        if device.conf.hold and device.opening is None and not device.waiting:
             with contextlib.suppress(FaultError):  # logged; the next stream tries again
                 self._open(device)
 
@@ -246,49 +272,68 @@ class Devices:
 
     def _open(self, device: OpenDevice) -> Opening:
         """Raises FaultError(ENODEV)."""
-        conf, row = device.conf, device.row
-        fmt = conf.format
-        wanted = DeviceConf(
-            driver=conf.spec.driver,
-            arg=conf.spec.argument,
-            rec=conf.spec.rec_path,
-            access=conf.spec.access or "",
-            free_clock=bool(conf.spec.free_clock),
-            append=device.opened,
-            dither=conf.dither,
-            stall_ms=max(1, round(conf.stall * 1000)),
-            ppm=conf.spec.ppm or 0,
-            jitter_ns=round((conf.spec.jitter or 0) * 1e6),
-            xrun_every_ns=round((conf.spec.xrun_every or 0) * 1e9),
-            unplug_after_ns=round((conf.spec.unplug_after or 0) * 1e9),
-            par=DevicePar(
-                enc=to_engine(fmt.enc),
-                rate=fmt.rate,
-                round=fmt.round,
-                bufsz=fmt.bufsz,
-                pchan=fmt.play,
-                rchan=fmt.rec,
-            ),
-        )
-        ident = next(self._idents)
         try:
-            if conf.spec.driver == "alsa":
-                with self.opening(conf.spec.argument) as pcm:
-                    handle = self.engine.device_open(ident, replace(wanted, arg=pcm))
-            else:
-                handle = self.engine.device_open(ident, wanted)
+            with self._wanted(device) as wanted:
+                handle = self.engine.device_open(ident := next(self._idents), wanted)
         except (EngineError, CardError) as error:
-            reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
-            self._log.error("device.refused", device=row.number, name=row.name, reason=reason)
-            self._set_state(device, DeviceState.LOST if device.lost else DeviceState.FAILED, reason)
-            device.refused = getattr(error, "errno", None) or ENODEV
-            raise FaultError(
-                Fault(
-                    Code.ENODEV,
-                    f"device {row.number} ({row.name}) cannot be opened: {reason}",
-                    "mend the cause and open the stream again; audiod's log has the details",
+            raise FaultError(self._refused(device, error)) from error
+        return self._begin(device, ident, handle)
+
+    async def _open_soon(self, device: OpenDevice) -> None:
+        fault = None
+        try:
+            await self.reserve(device.conf.spec.argument)
+            with self._wanted(device) as wanted:
+                driver = await trio.to_thread.run_sync(
+                    self.engine.driver_open, wanted, abandon_on_cancel=True
                 )
-            ) from error
+                try:
+                    handle = self.engine.device_attach(ident := next(self._idents), driver)
+                except EngineError:
+                    driver.close()
+                    raise
+        except (EngineError, CardError) as error:
+            fault = self._refused(device, error)
+        else:
+            self._begin(device, ident, handle)
+        self._prepared(device, fault)
+
+    def _prepared(self, device: OpenDevice, fault: Fault | None) -> None:
+        """Let those act who have waited."""
+        waiting, device.waiting = device.waiting, []
+        opening = device.opening
+        if opening is not None:
+            opening.holders += 1
+        for then in waiting:
+            then(fault)
+        if opening is not None:
+            self.drop(opening)
+
+    @contextlib.contextmanager
+    def _wanted(self, device: OpenDevice) -> Iterator[DeviceConf]:
+        """What the engine is to open; meanwhile no card is asked what it can do.  Raises CardError."""
+        wanted = device.wanted()
+        if wanted.driver != CARDS:
+            yield wanted
+            return
+        with self.opening(wanted.arg) as pcm:
+            yield replace(wanted, arg=pcm)
+
+    def _refused(self, device: OpenDevice, error: EngineError | CardError) -> Fault:
+        row = device.row
+        reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
+        self._log.error("device.refused", device=row.number, name=row.name, reason=reason)
+        self._set_state(device, DeviceState.LOST if device.lost else DeviceState.FAILED, reason)
+        self.on_refused(row.number, error.errno or 0 if isinstance(error, EngineError) else ENODEV)
+        return Fault(
+            Code.ENODEV,
+            f"device {row.number} ({row.name}) cannot be opened: {reason}",
+            "mend the cause and open the stream again; audiod's log has the details",
+        )
+
+    def _begin(self, device: OpenDevice, ident: int, handle: engine.Device) -> Opening:
+        """It is open."""
+        row = device.row
         par = handle.par
         row.format = Format(from_engine(par.enc), par.rate, par.round, par.bufsz, par.pchan, par.rchan)
         opening = Opening(device, ident, handle)
@@ -296,6 +341,8 @@ class Devices:
         device.opened = True
         device.forget(self._by_ident)
         self._by_ident[ident] = opening
+        if row.driver == CARDS:
+            self.on_begin(ident, device.conf.spec.argument)
         device.apply()
         self._log.info(
             "device.open",
@@ -333,7 +380,11 @@ class Devices:
         if opening.handle is None:
             return
         device, current = opening.device, opening.current
-        opening.close()
+        if self.spawn is None or current:
+            opening.close()
+            self.on_end(opening.ident)
+        else:  # its card has gone, and may take its time
+            self.spawn(self._close_soon, opening.ident, opening.detach())
         self._log.info("device.close", device=device.row.number, name=device.row.name)
         if current:
             self._set_state(device, DeviceState.LOST if device.lost else state, reason)
@@ -341,11 +392,19 @@ class Devices:
         elif device.opening is None and not device.lost:
             self._set_state(device, DeviceState.FAILED, device.row.reason)
 
+    async def _close_soon(self, ident: int, driver: engine.Driver) -> None:
+        await trio.to_thread.run_sync(driver.close, abandon_on_cancel=True)
+        self.on_end(ident)
+
     def _set_state(self, device: OpenDevice, state: DeviceState, reason: str | None = None) -> None:
         row = device.row
         if row.state is not state or row.reason != reason:
             row.state, row.reason = state, reason
             self.core.device_changed(row)
+
+
+async def _all_are_ours(argument: str) -> None:
+    """Nobody else wants a card."""
 
 
 def gone(device: Device) -> Fault:

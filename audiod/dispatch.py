@@ -12,21 +12,24 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from audiod_protocol.errors import Code, Fault, FaultError
+from audiod_protocol.errors import Code, Fault
 
 from audiod import engine as eng
 from audiod import log, policy, realtime
+from audiod.alternates import Alternates, Present
+from audiod.cards import kernel
+from audiod.cards.access import Access
 from audiod.cards.inventory import Inventory, differences
 from audiod.cards.mixer import Mixers
+from audiod.cards.reserve import Reservations
 from audiod.cards.rows import endpoint_row
 from audiod.cards.scan import Scanner
 from audiod.config import Config
 from audiod.core import Core, Row
-from audiod.devices import Devices, gone
+from audiod.devices import CARDS, Devices, gone
 from audiod.engine import Wire
 from audiod.listener import Peer, turn_away
 from audiod.ownership import Ownership
@@ -58,6 +61,7 @@ class Dispatch:
         limits: realtime.Limits | None = None,
         cards: Scanner | None = None,
         clock: Callable[[], float] = time.monotonic,
+        present: Present | None = None,
     ) -> None:
         self.engine = engine
         self.core = Core(
@@ -66,9 +70,9 @@ class Dispatch:
         )
         self.devices = Devices(engine, self.core, config.devices)
         self.devices.on_failed = self._device_failed
+        self.devices.on_lost = lambda number, errno: self.alternates.lost(number, errno)
         self.cards = cards or Scanner()
         self.cards.on_change = self._cards_changed
-        self.devices.opening = self.cards.opening
         self.mixers = Mixers(self.devices, self.cards, self.core.controls.heard)
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
@@ -77,7 +81,9 @@ class Dispatch:
         self.ending = False
         self.on_accepted: Callable[[int], None] = lambda ident: None
         self.on_dismissed: Callable[[int], None] = lambda ident: None
-        self.core.controls.move_default = self._move_default
+        self.alternates = Alternates(self.core, self.devices, present or self._present)
+        reservations = Reservations(config.priority) if config.reserve else None
+        self.access = Access(self.core, self.devices, self.alternates, self.cards, reservations)
         self.settings = Settings(config, self.core, self.devices)
         self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
@@ -134,6 +140,7 @@ class Dispatch:
                 owners=self.ownership,
                 streams_max=self._sndio_streams,
                 dismissed=self._dismissed,
+                prepare=self.alternates.prepare,
             )
         return Session(
             ident,
@@ -144,6 +151,7 @@ class Dispatch:
             runs=self,
             answers=self._queries,
             dismissed=self._dismissed,
+            prepare=self.alternates.prepare,
         )
 
     def _dismissed(self, ident: int) -> None:
@@ -174,11 +182,11 @@ class Dispatch:
             case eng.StreamStopped(run, _):
                 self._of(run, ClientStream.stopped)
             case eng.StreamReleased(run):
-                self._of(run, ClientStream.released)
+                self._of(run, self._released)
             case eng.StreamEnded(run, reason, request):
                 self._of(run, lambda stream: stream.ended(reason, request))
             case eng.StreamMoved(run):
-                self._of(run, ClientStream.moved)
+                self._of(run, self._moved)
             case eng.Playing(run, _):
                 self._of(run, ClientStream.playing)
             case eng.Xrun():
@@ -239,6 +247,14 @@ class Dispatch:
             self._log.warning("client.cut", client=ident, reason="it does not read why it is closed")
             session.conn.close(flush=False)
 
+    def _released(self, stream: ClientStream) -> None:
+        stream.released()
+        self.alternates.moved(stream.row)
+
+    def _moved(self, stream: ClientStream) -> None:
+        stream.moved()
+        self.alternates.moved(stream.row)
+
     def _of(self, run: int, act: Callable[[ClientStream], None]) -> None:
         stream = self._streams.get(run)
         if stream is not None:
@@ -284,8 +300,10 @@ class Dispatch:
             self._log.warning("realtime.refused", reason=realtime.reason(event.errno, self._limits))
 
     def _device_failed(self, number: int, errno: int) -> None:
-        """Streams that were not started die here, started ones are ended by the engine."""
-        fault = gone(self.core.devices[number])
+        """Streams that were not started move or die here, started ones are ended by the engine."""
+        self.alternates.lost(number, errno, lambda: self._end_ready(gone(self.core.devices[number])))
+
+    def _end_ready(self, fault: Fault) -> None:
         for session in list(self.sessions.values()):
             for stream in list(session.streams.values()):
                 if stream.seat.on.handle is None and stream.run is None:
@@ -296,22 +314,10 @@ class Dispatch:
             self.core.publish("cards", event, partial(endpoint_row, one))
         self.mixers.look()
 
-    def _move_default(self, number: int) -> None:
-        """Move the sub-device `default` to another device, with its streams.  Raises FaultError(ENODEV)."""
-        sub = replace(self.core.subdevices["default"], device=number)
-        held = self.devices.hold(number)  # one that cannot be opened is refused before anything has moved
-        self.core.subdevices[sub.name] = sub
-        for stream in list(self.core.streams.values()):
-            if stream.sub.name == sub.name:
-                try:
-                    stream.move(sub)
-                except FaultError as error:
-                    if error.fault.code is Code.EPIPE:
-                        continue  # it is dead
-                    self._log.warning("stream.stays", stream=stream.id, reason=error.fault.message)
-        self.devices.drop(held)
-        self._log.info("default.move", device=number, name=self.core.devices[number].name)
-        self.core.controls.default_moved()
+    def _present(self, number: int) -> bool | None:
+        """Whether the card of a device is in the machine, None: only opening it tells."""
+        spec = self.devices.all[number].conf.spec
+        return kernel.present(spec.argument, self.cards.roots) if spec.driver == CARDS else None
 
     # ---- the end ----
 

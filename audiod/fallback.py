@@ -87,7 +87,7 @@ def attempts(known: Sequence[Candidate], current: int, standing: Standing, rule:
             return []
         better = wanted[: _place(wanted, current)]
         return [one.number for one in better if one.presence is Presence.THERE]
-    if rule.on_loss is OnLoss.WAIT:
+    if standing is Standing.LOST and rule.on_loss is OnLoss.WAIT:
         wanted = [one for one in wanted if one.number == current]
     there = [one.number for one in wanted if one.presence is Presence.THERE]
     doubtful = [one.number for one in wanted if one.presence in (Presence.BUSY, Presence.FAILED)]

@@ -6,14 +6,27 @@ lost is never a device's opening again; what is closed has no handle.  Control t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from audiod_protocol.errors import Fault
+from audiod_protocol.params import Enc
 
 from audiod.config import DeviceConfig
 from audiod.core import Device
-from audiod.engine import DevicePar
+from audiod.engine import DeviceConf, DevicePar, Encoding
 
 if TYPE_CHECKING:
     from audiod import engine
+
+
+def to_engine(enc: Enc) -> Encoding:
+    """The protocol's encoding as the engine's."""
+    return Encoding(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
+
+
+def from_engine(enc: Encoding) -> Enc:
+    return Enc(enc.bits, enc.bps, enc.sig, enc.le, enc.msb, enc.flt)
 
 
 class OpenDevice:
@@ -24,7 +37,7 @@ class OpenDevice:
         self.row = row
         self.opening: Opening | None = None
         self.lost: list[Opening] = []  # openings without a card, whose streams are silent
-        self.refused = 0  # errno of the last attempt to open it, 0: it succeeded
+        self.waiting: list[Callable[[Fault | None], None]] = []  # for it to be open; empty: it is not opened
         self.opened = False  # ever: a file goes on behind what it has
         self.next: DeviceConfig | None = None  # what it is to be once it is not in use
 
@@ -42,11 +55,36 @@ class OpenDevice:
         """All that are not closed."""
         return [*self.lost] if self.opening is None else [self.opening, *self.lost]
 
+    def wanted(self) -> DeviceConf:
+        """What the engine is to open."""
+        spec, fmt = self.conf.spec, self.conf.format
+        return DeviceConf(
+            driver=spec.driver,
+            arg=spec.argument,
+            rec=spec.rec_path,
+            access=spec.access or "",
+            free_clock=bool(spec.free_clock),
+            append=self.opened,
+            dither=self.conf.dither,
+            stall_ms=max(1, round(self.conf.stall * 1000)),
+            ppm=spec.ppm or 0,
+            jitter_ns=round((spec.jitter or 0) * 1e6),
+            xrun_every_ns=round((spec.xrun_every or 0) * 1e9),
+            unplug_after_ns=round((spec.unplug_after or 0) * 1e9),
+            par=DevicePar(
+                enc=to_engine(fmt.enc),
+                rate=fmt.rate,
+                round=fmt.round,
+                bufsz=fmt.bufsz,
+                pchan=fmt.play,
+                rchan=fmt.rec,
+            ),
+        )
+
     def forget(self, known: dict[int, Opening]) -> None:
         """It is opened anew: events of an earlier opening that is closed are nobody's."""
         for ident in [i for i, old in known.items() if old.device is self and old.handle is None]:
             del known[ident]
-        self.refused = 0
 
     def apply(self) -> None:
         """Its card takes over the volumes, and the engine the rest of them, where it is open."""
@@ -92,10 +130,17 @@ class Opening:
 
     def close(self) -> None:
         """Close it in the engine; the device has it no more."""
+        self._taken().close()
+
+    def detach(self) -> engine.Driver:
+        """The half of it that does not wait for the card; close what it returns."""
+        return self._taken().detach()
+
+    def _taken(self) -> engine.Device:
         handle, self.handle = self.handle, None
         if self.current:
             self.device.opening = None
         if self in self.device.lost:
             self.device.lost.remove(self)
-        if handle is not None:
-            handle.close()
+        assert handle is not None, "closed twice"
+        return handle

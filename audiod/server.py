@@ -88,6 +88,7 @@ class Server:
             if self._state is not None:
                 await self._state.finish()
         finally:
+            self._dispatch.devices.spawn = None
             self._dispatch.close()
 
     def end(self) -> None:
@@ -123,6 +124,9 @@ class Server:
                 nursery.start_soon(greeting.watch)
                 nursery.start_soon(self._pass_events)
                 nursery.start_soon(dispatch.mixers.run)
+                if dispatch.access.reservations is not None:
+                    nursery.start_soon(dispatch.access.reservations.run)
+                dispatch.devices.spawn = nursery.start_soon
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
                 async with trio.open_nursery() as door:
@@ -213,6 +217,7 @@ class Server:
                     continue  # nothing new begins
                 with contextlib.suppress(AudiodError):  # logged; nothing has changed
                     self._dispatch.settings.reload()
+                self._dispatch.alternates.news(asked=True)
             elif not self._ending.is_set():
                 self._log.info("server.signal", signal=name)
                 self._ending.set()

@@ -22,10 +22,12 @@ from audiod_protocol.params import CAP, Mode
 from audiod_protocol.states import Act, State, advance
 
 from audiod import core, log, policy
+from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core, Row
 from audiod.devices import Devices
 from audiod.listener import Peer
 from audiod.stream import ClientStream, Runs
+from audiod.subdevice import SubDevice
 from audiod.voice import NativeVoice
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Session:
         runs: Runs,
         answers: Answers,
         dismissed: Callable[[int], None],
+        prepare: Prepare,
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -76,6 +79,8 @@ class Session:
         self._runs = runs
         self._answers = answers
         self._dismissed = dismissed
+        self._prepare = prepare
+        self._backlog = Backlog()
         self._unknown: set[str] = set()
         self._log = log.get(client=ident)
 
@@ -88,7 +93,7 @@ class Session:
 
     def message(self, data: bytes) -> None:
         """One whole message of the client."""
-        if self.closing:
+        if self.closing or self._backlog.keeps(data, self.refuse):
             return
         try:
             event = self._wire.decode(data)
@@ -155,13 +160,45 @@ class Session:
         if isinstance(args, validate.HelloArgs):
             return self._hello(args)
         if isinstance(args, validate.OpenArgs):
-            return self._open(args)
+            sub = policy.resolve(args.device, self._core.subdevices)
+            self._when_open(request, sub, lambda: self._open(args))
+            return None
+        if isinstance(args, validate.MoveArgs):
+            sub = policy.resolve(args.device, self._core.subdevices)
+            self._when_open(request, sub, lambda: self._answer(request, args))
+            return None
+        if isinstance(args, validate.ControlSetArgs) and args.name == "server.device":
+            known = self._core.subdevices.get(str(args.value))
+            if known is not None:
+                self._when_open(request, known, lambda: self._answer(request, args))
+                return None
         if isinstance(args, validate.SubscribeArgs):
             self._core.subscribe(self._changed, args.topics)
             return {"topics": sorted(set(args.topics))}
         if isinstance(args, validate.StreamArgs):
             return self._of_stream(request, args)
+        return self._answer(request, args)
+
+    def _answer(self, request: Request, args: Any) -> Row:
         return self._answers.answer(request.method, args, self.peer.uid)
+
+    def _when_open(self, request: Request, sub: SubDevice, act: Callable[[], Row]) -> None:
+        """Act and answer once the device of a sub-device is open; what the client sends then waits."""
+
+        def then(fault: Fault | None) -> None:
+            self._backlog.waits = False
+            if self.closing:
+                return
+            try:
+                if fault is not None:
+                    raise FaultError(fault)
+                self.conn.send(pack_response(request.id, act()))
+            except FaultError as error:
+                self.conn.send(pack_error(request.id, error.fault))
+            self._backlog.go_on(self.message)
+
+        self._backlog.waits = True
+        self._prepare(sub, then)
 
     def _notification(self, note: Notification) -> None:
         if note.method == "write":
@@ -194,7 +231,7 @@ class Session:
             raise FaultError(
                 Fault(Code.ENOTSUP, f"transport {args.transport} is not there yet", 'use transport "inline"')
             )
-        sub = policy.resolve(args.device, self._core.subdevices)
+        sub = policy.resolve(args.device, self._core.subdevices)  # where it is by now
         mode = Mode.parse(args.mode)
         if len(self.streams) == NSTREAMS:
             raise FaultError(

@@ -84,21 +84,22 @@ class Settings:
             if before.get(name) != after.get(name):
                 touched |= {sub.device for sub in (before.get(name), after.get(name)) if sub is not None}
                 self._take(name, after.get(name))
+        self._devices.on_subdevices()
         for number in sorted(touched):
             self._core.device_changed(self._core.devices[number])
 
     def _take(self, name: str, sub: Any) -> None:
         """A sub-device has changed, or is gone (None); streams keep the one that they were opened on."""
         known = self._core.subdevices
+        configured = self._core.configured
         if sub is None:
-            del known[name]
+            del known[name], configured[name]
             return
-        if name == "default":
-            moved = known[name].device != self._core.configured_default
-            self._core.configured_default = sub.device
-            if moved:  # somebody has chosen its device: that counts
-                sub = replace(sub, device=known[name].device)
-        known[name] = sub
+        if name in known and known[name].device != configured[name].device:
+            known[name] = replace(sub, device=known[name].device)  # it was moved: that counts
+        else:
+            known[name] = sub
+        configured[name] = sub
 
     def _told(self, act: Callable[[], list[Change]]) -> Row:
         try:

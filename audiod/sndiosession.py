@@ -31,10 +31,12 @@ from audiod_protocol.sndio.parameters import asked, told
 from audiod_protocol.sndio.server import Breach, Kind, Server, breach_fault
 
 from audiod import core, log, policy
+from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core
 from audiod.devices import Devices
 from audiod.listener import Peer
 from audiod.stream import ClientStream, Runs
+from audiod.subdevice import SubDevice
 from audiod.voice import SndioVoice
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class SndioSession:
         owners: Owners,
         streams_max: int,
         dismissed: Callable[[int], None],
+        prepare: Prepare,
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -86,6 +89,8 @@ class SndioSession:
         self._owners = owners
         self._streams_max = streams_max
         self._dismissed = dismissed
+        self._prepare = prepare
+        self._backlog = Backlog()
         self._log = log.get(client=ident)
 
     @property
@@ -97,7 +102,7 @@ class SndioSession:
 
     def message(self, data: bytes) -> None:
         """One whole message of the client; behind a stop it waits until the engine has let go."""
-        if self.closing:
+        if self.closing or self._backlog.keeps(data, self.refuse):
             return
         try:
             for stream in self.streams.values():
@@ -178,10 +183,24 @@ class SndioSession:
                     "audioctl shows and sets what sndioctl does",
                 )
             )
-        self._open(hello)
-
-    def _open(self, hello: Hello) -> None:
         sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
+
+        def then(fault: Fault | None) -> None:
+            self._backlog.waits = False
+            if self.closing:
+                return
+            try:
+                if fault is not None:
+                    raise FaultError(fault)
+                self._open(hello, self._core.subdevices[sub.name])
+            except FaultError as error:
+                self._turn_away(error.fault)
+            self._backlog.go_on(self.message)
+
+        self._backlog.waits = True
+        self._prepare(sub, then)
+
+    def _open(self, hello: Hello, sub: SubDevice) -> None:
         if self._core.carried[WIRE] >= self._streams_max or len(self._core.streams) >= STREAMS_MAX:
             raise FaultError(
                 Fault(

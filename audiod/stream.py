@@ -80,6 +80,7 @@ class ClientStream:
         row.measure = self._measure
         row.apply = self._apply
         row.move = self.move
+        row.lost = lambda: self.seat.held and not self.seat.on.current
         group = 0 if row.link is None else known.join_link(row.uid, row.link)
         self.seat = Seat(devices, row.sub.device, group)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from audiod_protocol.params import Mode
 
 from audiod.core import Device, Measured, Stream
-from audiod.devices import to_engine
 from audiod.engine import StreamFlag, StreamPar, StreamState, StreamStats
+from audiod.opening import to_engine
 from audiod.subdevice import SubMode
 
 _STATES = {

@@ -25,6 +25,7 @@ from audiod.engine import (
     ConnClosed,
     DeviceConf,
     DeviceFailed,
+    DeviceLost,
     DevicePar,
     DeviceStarted,
     DeviceStats,
@@ -58,6 +59,7 @@ class FakeEngine:
         self.conns: dict[int, FakeConn] = {}
         self.streams: list[FakeStream] = []
         self.refuse_device: EngineError | None = None
+        self.refused: dict[str, EngineError] = {}  # by the driver's argument
         self.refuse_stream: EngineError | None = None
         self.refuse_conn: EngineError | None = None
         self.release_first = False  # StreamReleased overtakes StreamStopped
@@ -91,9 +93,16 @@ class FakeEngine:
         return self.thread_list
 
     def device_open(self, ident: int, conf: DeviceConf) -> FakeDevice:
-        if self.refuse_device is not None:
-            raise self.refuse_device
-        device = FakeDevice(self, ident, conf)
+        return self.device_attach(ident, self.driver_open(conf))
+
+    def driver_open(self, conf: DeviceConf) -> FakeDriver:
+        refused = self.refuse_device or self.refused.get(conf.arg)
+        if refused is not None:
+            raise refused
+        return FakeDriver(conf)
+
+    def device_attach(self, ident: int, driver: FakeDriver) -> FakeDevice:
+        device = FakeDevice(self, ident, driver.conf)
         self.devices.append(device)
         return device
 
@@ -103,6 +112,18 @@ class FakeEngine:
         make = FakeSndioConn if wire is Wire.SNDIO else FakeConn
         self.conns[ident] = conn = make(self, ident, fd)
         return conn
+
+
+class FakeDriver:
+    """Half a device: what may wait for the card."""
+
+    def __init__(self, conf: DeviceConf) -> None:
+        self.conf = conf
+        self.closed = False
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
 
 
 class FakeDevice:
@@ -122,6 +143,10 @@ class FakeDevice:
         assert not self.closed, "closed twice"
         self.closed = True
         self._end()
+
+    def detach(self) -> FakeDriver:
+        self.close()
+        return FakeDriver(self.conf)
 
     def setgain(self, gain: float) -> None:
         self.gain = gain
@@ -160,6 +185,10 @@ class FakeDevice:
         self.running = False
         self._end()
         self.engine.post(DeviceFailed(self.id, errno))
+
+    def lose(self, errno: int) -> None:
+        """Somebody pulled the plug of a card: its streams live on."""
+        self.engine.post(DeviceLost(self.id, errno))
 
     def _end(self) -> None:
         for stream in list(self.started):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 from audiod_protocol.sndio import messages as m
 from fakes import FakeConn, FakeDevice, FakeEngine, FakeSndioConn
 
-from audiod import config, options, policy, realtime
+from audiod import config, configfile, options, policy, realtime
 from audiod.dispatch import Dispatch
 from audiod.engine import Wire
 from audiod.listener import Peer
@@ -34,18 +35,25 @@ class Refused(Exception):
 
 
 class House:
-    """The daemon; `now` is its clock in seconds."""
+    """The daemon; `now` is its clock in seconds, `text` a configuration file, `present` as for Alternates."""
 
-    def __init__(self, line: str = "-f null") -> None:
+    def __init__(
+        self, line: str = "-f null", *, text: str = "", present: Callable[[int], bool | None] | None = None
+    ) -> None:
         self.engine = FakeEngine()
         self.now = 100.0
-        conf = config.load(options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)
+        opts, env = options.parse(line.split()), {"XDG_RUNTIME_DIR": "/run/user/1000"}
+        if text:
+            conf = config.resolve(opts, env, 1000, configfile.merge([("text", text.encode())]))
+        else:
+            conf = config.load(opts, env, 1000)
         self.dispatch = Dispatch(
             self.engine,  # type: ignore[arg-type]
             conf,
             rules=policy.Rules(server_uid=1000),
             limits=LIMITS,
             clock=lambda: self.now,
+            present=present,
         )
         self._others: list[socket.socket] = []
 

@@ -139,6 +139,10 @@ class Engine:
             driver.close()
             raise
 
+    def driver_open(self, conf: DeviceConf) -> Driver:
+        """The half of `device_open` that may wait for the card: any thread.  Raises EngineError."""
+        return Driver(conf)
+
     def device_attach(self, ident: int, driver: Driver) -> Device:
         """Start a device on an open driver, which is the device's then.  Raises EngineError: it is not."""
         return Device(self._h, ident, driver)

@@ -71,7 +71,7 @@ WAIT = Rule(on_loss=OnLoss.WAIT)
         # nobody plays
         ("2+ 1+ 0+", 0, IDLE, RETURN, [2, 1, 0]),
         ("2! 1+ 0-", 2, IDLE, STAY, [1, 2]),
-        ("2- 1+", 2, IDLE, WAIT, []),
+        ("2- 1+", 2, IDLE, WAIT, [1]),
         ("0+", 0, IDLE, RETURN, [0]),
         ("", 0, IDLE, RETURN, []),
     ],
@@ -96,7 +96,7 @@ def test_what_is_tried(known: list[Candidate], current: int, standing: Standing,
     if standing is PLAYS:
         assert current not in found, "what plays is not opened anew"
         assert all(by_number[number].presence is Presence.THERE for number in found)
-    elif rule.on_loss is OnLoss.WAIT:
+    elif standing is LOST and rule.on_loss is OnLoss.WAIT:
         assert found in ([], [current])
     else:
         assert set(found) == {one.number for one in known if one.presence is not Presence.ABSENT}
@@ -110,7 +110,7 @@ def test_what_is_tried(known: list[Candidate], current: int, standing: Standing,
         ("2- 1+ 0+", 2, RETURN, 1),
         ("2! 1! 0+", 2, RETURN, 0),
         ("2- 1- 0-", 1, RETURN, 1),
-        ("2- 1+ 0+", 2, WAIT, 2),
+        ("2- 1+ 0+", 2, WAIT, 1),
         ("2+ 1+ 0+2", 2, FOLLOW, 0),
     ],
 )

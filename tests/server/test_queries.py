@@ -24,6 +24,7 @@ def test_devices(house: House, client: Client) -> None:
         "name": "null",
         "driver": "null",
         "state": "closed",
+        "reason": None,
         "mode": "play,rec",
         "rate": 48000,
         "round": 480,
@@ -45,6 +46,8 @@ def test_devices(house: House, client: Client) -> None:
                 "volume": 127,
                 "join": True,
                 "autovol": False,
+                "devices": [0],
+                "reason": None,
             }
             for name in ("default", "0")
         ],
