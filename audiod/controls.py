@@ -303,8 +303,12 @@ _DEVICE_FIELD: dict[str, tuple[str, type]] = {
 
 
 def _take(device: Device, one: SavedDevice) -> None:
-    """Give a device the values that it had."""
-    device.chosen = True
+    """Give a device the values that it had.
+
+    Those that each device begins with are nobody's choice: a card whose volume is restored is not made
+    as loud as it can be by them.
+    """
+    device.chosen = one != SavedDevice(one.name)
     device.volume, device.muted = one.level, one.mute
     device.input_volume, device.input_muted = one.input_level, one.input_mute
 

@@ -68,20 +68,20 @@ class Access:
     @contextmanager
     def opening(self, argument: str) -> Iterator[str]:
         """As Scanner.opening; the error of a busy card says who has it."""
-        with self._cards.opening(argument) as pcm:
-            found = kernel.find_pcm(pcm, self._cards.roots)
-            try:
+        found = self._card(argument)
+        try:
+            with self._cards.opening(argument) as pcm:
                 yield pcm
-            except EngineError as error:
-                if found is None:
-                    raise
-                card, device = found
-                if self.reservations is not None:  # it is of no use to us
-                    self.reservations.hold(card.number)
-                    self.reservations.drop(card.number)
-                if error.errno != EBUSY:
-                    raise
+        except BaseException as error:
+            if found is None:
+                raise
+            card, device = found
+            if self.reservations is not None:  # it is of no use to us
+                self.reservations.hold(card.number)
+                self.reservations.drop(card.number)
+            if isinstance(error, EngineError) and error.errno == EBUSY:
                 raise EngineError(EBUSY, f"alsa: {busy.explain(card, device, self._cards.roots)}") from error
+            raise
 
     async def give_up(self, number: int) -> bool:
         """Close whatever has this card open, if its streams can go on elsewhere; whether that was done."""

@@ -245,10 +245,15 @@ async def test_an_element_that_vanishes_is_a_card_that_does(tmp_path: Path, logg
         assert "'Master' is gone" in logged.getvalue()
 
 
-@pytest.mark.parametrize("kept", [True, False])
-async def test_what_was_kept_is_restored_if_asked_for(tmp_path: Path, kept: bool) -> None:
-    saved = Saved(devices=[SavedDevice("alsa:hw:PCH", 127, True, 127, False)])
-    async with desk(tmp_path, use=Use.RESTORE, saved=saved if kept else None) as d:
+@pytest.mark.parametrize(
+    ("one", "kept"),
+    [(SavedDevice("alsa:hw:PCH", 127, True), True), (SavedDevice("alsa:hw:PCH"), False), (None, False)],
+)
+async def test_what_was_kept_is_restored_if_asked_for(
+    tmp_path: Path, one: SavedDevice | None, kept: bool
+) -> None:
+    saved = None if one is None else Saved(devices=[one])
+    async with desk(tmp_path, use=Use.RESTORE, saved=saved) as d:
         await d.until(lambda: d.card.log if kept else d.told())
         if kept:
             assert d.card.log == [("Master", "play", 87, 87), ("Master", "play", "off")]

@@ -1,0 +1,218 @@
+"""Cards that others have, or want: whose name is told, who is asked, and who gets them."""
+
+from __future__ import annotations
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from cards.kernels import PCI, FakeKernel
+from house import Client, House, Refused
+
+from audiod.cards.access import Access
+from audiod.cards.inventory import Card
+from audiod.cards.reserve import ReservedError
+from audiod.cards.scan import Scanner
+from audiod.engine import EngineError
+
+PCH, DAC = 0, 1  # numbers of the cards
+
+
+class Bus:
+    """Reservations without a bus: `keeps` are cards of others, who say no."""
+
+    def __init__(self) -> None:
+        self.keeps: dict[int, str] = {}
+        self.held: list[int] = []
+        self.taken: list[int] = []
+        self.asked: Any = None
+        self.lost: Any = None
+        self.freed: Any = None
+
+    async def take(self, card: Card) -> None:
+        await trio.lowlevel.checkpoint()
+        self.taken.append(card.number)
+        if card.number in self.keeps:
+            raise ReservedError(f"card {card.id} is reserved by {self.keeps[card.number]}")
+
+    def hold(self, number: int) -> None:
+        self.held.append(number)
+
+    def drop(self, number: int) -> None:
+        self.held.remove(number)
+
+
+class Place:
+    """A house with two cards: device 0 is PCH, 1 is its alternate DAC, which is preferred."""
+
+    def __init__(self, folder: Path, line: str = "-f alsa:hw:PCH -F alsa:hw:DAC,0") -> None:
+        self.kernel = FakeKernel(folder)
+        for number, ident in ((PCH, "PCH"), (DAC, "DAC")):
+            self.kernel.plug(number, ident, f"{PCI}/0000:00:0{number + 1}.0", "0p")
+        self.house = House(line, present=lambda number: True)
+        self.bus = Bus()
+        dispatch = self.house.dispatch
+        dispatch.cards = Scanner(roots=self.kernel.roots)
+        self.access = dispatch.access = Access(
+            dispatch.core,
+            dispatch.devices,
+            dispatch.alternates,
+            dispatch.cards,
+            self.bus,  # type: ignore[arg-type]
+        )
+
+    @asynccontextmanager
+    async def tasks(self) -> Any:
+        """The server's nursery, in which cards are opened."""
+        async with trio.open_nursery() as nursery:
+            self.house.dispatch.devices.spawn = nursery.start_soon
+            yield
+            self.house.dispatch.devices.spawn = None
+            await self.settle()
+            nursery.cancel_scope.cancel()
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            self.house.settle()
+            await trio.to_thread.run_sync(lambda: None)
+
+    async def call(self, client: Client, method: str, **args: object) -> Any:
+        ident = client.send(method, **args)
+        await self.settle()
+        return client.answer(ident)
+
+    async def playing(self, client: Client, **args: object) -> int:
+        number: int = (await self.call(client, "open", mode="play", **args))["stream"]
+        await self.call(client, "start", stream=number)
+        return number
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.house.close()
+    assert made.bus.held == [], "what is closed is not held"
+
+
+# ---- others have it ----
+
+
+def test_a_busy_card_names_who_has_it(place: Place) -> None:
+    pcm = place.kernel.roots.proc / "card1/pcm0p"
+    (pcm / "sub0").mkdir(parents=True)
+    (pcm / "info").write_text("subdevices_count: 1\nsubdevices_avail: 0\n")
+    (pcm / "sub0/status").write_text("state: RUNNING\nowner_pid   : 1\n")
+    busy = EngineError(errno.EBUSY, "alsa: hw:DAC,0: playback is busy")
+    place.house.engine.refused = {
+        "hw:DAC,0": busy,
+        "hw:PCH": EngineError(errno.EIO, "alsa: hw:PCH: it burns"),
+    }
+    name = Path("/proc/1/comm").read_text().strip()
+    client = place.house.connect()
+    with pytest.raises(Refused) as refused:
+        client.open(device="1")
+    assert refused.value.message.endswith(
+        f"alsa: card DAC is in use by {name} (pid 1): stop it, or use another device"
+    )
+    with pytest.raises(Refused, match="hw:PCH: it burns"):
+        client.open(device="0")
+
+
+def test_a_busy_pcm_without_a_card_is_as_the_engine_says(tmp_path: Path) -> None:
+    place = Place(tmp_path, "-f alsa:default")
+    place.house.engine.refuse_device = EngineError(errno.EBUSY, "alsa: default: playback is busy")
+    with pytest.raises(Refused, match="alsa: default: playback is busy"):
+        place.house.connect().open()
+    place.house.close()
+
+
+async def test_a_card_is_reserved_before_it_is_opened_and_until_it_is_closed(place: Place) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        first, second = await place.playing(client), await place.playing(client)
+        assert place.bus.taken == [DAC] and place.bus.held == [DAC]
+        for number in (first, second):
+            await place.call(client, "close", stream=number)
+        assert place.bus.held == []
+
+
+async def test_a_card_that_somebody_keeps_is_another_reason_to_be_elsewhere(
+    place: Place, logged: io.StringIO
+) -> None:
+    place.bus.keeps = {DAC: "Jukebox"}
+    client = place.house.connect()
+    async with place.tasks():
+        number = await place.playing(client)
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:PCH"
+        assert "alsa: card DAC is reserved by Jukebox" in logged.getvalue()
+        place.bus.keeps = {}
+        place.bus.freed(DAC)
+        await place.settle()
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:DAC,0", "it is taken back"
+
+
+# ---- others want it ----
+
+
+async def test_a_card_is_given_up_when_all_have_somewhere_to_go(place: Place) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        number = await place.playing(client)
+        device = place.house.device
+        asked: list[bool] = []
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                asked.append(await place.bus.asked(DAC))
+                assert device.closed and DAC not in place.bus.held
+
+            nursery.start_soon(ask)
+            await place.settle()
+        assert asked == [True]
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:PCH"
+        assert client.told("onstate") == []
+
+
+@pytest.mark.parametrize("args", [{"device": "1"}, {"link": "pair"}])
+async def test_a_card_whose_streams_would_be_silent_is_kept(place: Place, args: dict[str, str]) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        number = await place.playing(client, **args)
+        with trio.fail_after(20):
+            assert await place.bus.asked(DAC) is False
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:DAC,0"
+        assert not place.house.device.closed and place.bus.held == [DAC]
+
+
+async def test_a_card_that_is_not_used_is_given_up_at_once(place: Place) -> None:
+    async with place.tasks():
+        with trio.fail_after(20):
+            assert await place.bus.asked(PCH) is True
+
+
+async def test_streams_that_do_not_leave_in_time_keep_the_card(
+    place: Place, autojump_clock: trio.testing.MockClock
+) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        await place.playing(client)
+        place.house.device.run()  # its clock runs until the buffer is empty, which is never told here
+        assert await place.bus.asked(DAC) is False
+        place.house.engine.devices[0].rest()
+        await place.settle()
+
+
+async def test_a_card_that_was_taken_is_left(place: Place) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        number = await place.playing(client)
+        place.bus.lost(DAC)
+        await place.settle()
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:PCH" and place.bus.held == [PCH]
