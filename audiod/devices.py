@@ -39,7 +39,7 @@ class Devices:
 
     `on_failed`, `on_lost`, `on_open` hear of a device whose streams the engine has ended,
     whose streams play into nothing, which has been opened; `on_configured` of other configurations;
-    `on_begin` and `on_end` of each opening of a card.  `reserve` waits until that may be opened.
+    `on_begin` and `on_end` of each opening of a card.  `ready` waits until that may be opened.
     """
 
     def __init__(self, engine: engine.Engine, core: Core, confs: tuple[DeviceConfig, ...]) -> None:
@@ -57,7 +57,7 @@ class Devices:
         self.on_configured: Callable[[], None] = lambda: None
         self.on_begin: Callable[[int, str], None] = lambda ident, argument: None
         self.on_end: Callable[[int], None] = lambda ident: None
-        self.reserve: Callable[[str], Awaitable[None]] = _all_are_ours  # raises EngineError
+        self.ready: Callable[[OpenDevice], Awaitable[None]] = _is_ready  # raises EngineError
         self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
         self._by_ident: dict[int, Opening] = {}
         self._idents = itertools.count(1)
@@ -282,7 +282,7 @@ class Devices:
     async def _open_soon(self, device: OpenDevice) -> None:
         fault = None
         try:
-            await self.reserve(device.conf.spec.argument)
+            await self.ready(device)
             with self._wanted(device) as wanted:
                 driver = await trio.to_thread.run_sync(
                     self.engine.driver_open, wanted, abandon_on_cancel=True
@@ -403,8 +403,8 @@ class Devices:
             self.core.device_changed(row)
 
 
-async def _all_are_ours(argument: str) -> None:
-    """Nobody else wants a card."""
+async def _is_ready(device: OpenDevice) -> None:
+    """Nobody else has an interest in it."""
 
 
 def gone(device: Device) -> Fault:

@@ -83,7 +83,7 @@ class Dispatch:
         self.on_dismissed: Callable[[int], None] = lambda ident: None
         self.alternates = Alternates(self.core, self.devices, present or self._present)
         reservations = Reservations(config.priority) if config.reserve else None
-        self.access = Access(self.core, self.devices, self.alternates, self.cards, reservations)
+        self.access = Access(self.core, self.devices, self.alternates, self.cards, self.mixers, reservations)
         self.settings = Settings(config, self.core, self.devices)
         self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}

@@ -20,10 +20,11 @@ from audiod.engine import EngineError
 
 if TYPE_CHECKING:
     from audiod.alternates import Alternates
+    from audiod.cards.mixer import Mixers
     from audiod.cards.scan import Scanner
     from audiod.core import Core
     from audiod.devices import Devices
-    from audiod.opening import Opening
+    from audiod.opening import OpenDevice, Opening
 
 GIVE_UP_LIMIT = 4.0  # seconds that streams may take to leave; whoever asks waits for five
 
@@ -37,6 +38,7 @@ class Access:
         devices: Devices,
         alternates: Alternates,
         cards: Scanner,
+        mixers: Mixers,
         reservations: Reservations | None,
     ) -> None:
         self.reservations = reservations
@@ -44,26 +46,25 @@ class Access:
         self._devices = devices
         self._alternates = alternates
         self._cards = cards
+        self._mixers = mixers
         self._of: dict[int, int] = {}  # card of each opening, by its ident
         self._closed = trio.Event()
-        devices.opening = self.opening
+        devices.opening, devices.ready = self.opening, self.ready
         devices.on_begin, devices.on_end = self._begun, self._ended
         if reservations is not None:
-            devices.reserve = self.reserve
             reservations.asked = self.give_up
             reservations.lost = self._lost
             reservations.freed = lambda number: alternates.news(asked=True)
 
-    async def reserve(self, argument: str) -> None:
-        """Have the card of a SPEC's argument for us.  Raises EngineError(EBUSY)."""
-        assert self.reservations is not None
-        found = self._card(argument)
-        if found is None:
-            return
-        try:
-            await self.reservations.take(found[0])
-        except ReservedError as error:
-            raise EngineError(EBUSY, f"alsa: {error}") from None
+    async def ready(self, device: OpenDevice) -> None:
+        """A card is about to be opened: have it for us, and know its volume.  Raises EngineError(EBUSY)."""
+        found = self._card(device.conf.spec.argument)
+        if found is not None and self.reservations is not None:
+            try:
+                await self.reservations.take(found[0])
+            except ReservedError as error:
+                raise EngineError(EBUSY, f"alsa: {error}") from None
+        await self._mixers.ready(device.row.number)
 
     @contextmanager
     def opening(self, argument: str) -> Iterator[str]:

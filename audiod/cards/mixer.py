@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from audiod.config import DeviceConfig
     from audiod.core import Device
     from audiod.devices import Devices
+    from audiod.opening import OpenDevice
 
+READY_LIMIT = 1.0  # seconds that an open waits for a card's mixer; then software does what that may yet do
 THREADS_MAX = 16  # that wait for cards at a time: as many as there are devices
 
 T = TypeVar("T")
@@ -51,6 +53,15 @@ class Place:
     use: Use
 
 
+@dataclass(eq=False)
+class _Run:
+    """One mixer's task; `settled`: it has taken over, or has ended."""
+
+    place: Place
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    settled: trio.Event = field(default_factory=trio.Event)
+
+
 class Mixers:
     """The mixers of all devices that have one.
 
@@ -65,7 +76,7 @@ class Mixers:
         self._limiter = trio.CapacityLimiter(THREADS_MAX)
         self._nursery: trio.Nursery | None = None
         self._looks = 0
-        self._running: dict[int, tuple[Place, trio.CancelScope]] = {}
+        self._running: dict[int, _Run] = {}
 
     async def run(self) -> None:
         """Serve for ever, whatever `look` finds."""
@@ -74,19 +85,29 @@ class Mixers:
 
     def look(self) -> None:
         """Cards have come or gone, or devices are configured otherwise: take what is there now."""
-        if self._nursery is None:
-            return
         self._looks += 1
         for device in self._devices.all:
-            number, place = device.row.number, self._place(device.conf)
-            if number in self._running:
-                if self._running[number][0] == place:
-                    continue
-                self._running.pop(number)[1].cancel()
-            if place is not None:
-                scope = trio.CancelScope()
-                self._running[number] = place, scope
-                self._nursery.start_soon(self._serve, device.row, place, scope)
+            self._look(device)
+
+    async def ready(self, number: int) -> None:
+        """Wait until it is known what the card of a device does of its volume, READY_LIMIT at most."""
+        self._look(self._devices.all[number])
+        run = self._running.get(number)
+        if run is not None:
+            with trio.move_on_after(READY_LIMIT):
+                await run.settled.wait()
+
+    def _look(self, device: OpenDevice) -> None:
+        if self._nursery is None:
+            return
+        number, place = device.row.number, self._place(device.conf)
+        if number in self._running:
+            if self._running[number].place == place:
+                return
+            self._running.pop(number).scope.cancel()
+        if place is not None:
+            run = self._running[number] = _Run(place)
+            self._nursery.start_soon(self._serve, device.row, run)
 
     def _place(self, conf: DeviceConfig) -> Place | None:
         if conf.spec.driver != "alsa" or conf.mixer is Use.SOFTWARE:
@@ -97,15 +118,16 @@ class Mixers:
         found = kernel.find_pcm(pcm, self._cards.roots)
         return None if found is None else Place(*found, conf.mixer)
 
-    async def _serve(self, row: Device, place: Place, scope: trio.CancelScope) -> None:
-        mixer = Mixer(row, place, self._hear, self.open_panel, self._limiter)
+    async def _serve(self, row: Device, run: _Run) -> None:
+        mixer = Mixer(row, run.place, self._hear, self.open_panel, self._limiter)
         looks, lost = self._looks, False
-        with scope:
+        with run.scope:
             try:
-                lost = await mixer.run()
+                lost = await mixer.run(run.settled)
             except Exception:
                 log.get().exception("mixer.bug", device=row.number)
-        if self._running.get(row.number, (None, None))[1] is scope:
+        run.settled.set()
+        if self._running.get(row.number) is run:
             del self._running[row.number]
             if lost or looks != self._looks:
                 self.look()  # it may be back already
@@ -137,7 +159,7 @@ class Mixer:
         self._news = trio.Event()
         self._log = log.get().bind(device=row.number, card=place.card.id)
 
-    async def run(self) -> bool:
+    async def run(self, settled: trio.Event) -> bool:
         """Serve until the card is gone: True; at once, if it has no volumes that can be used: False."""
         try:
             before = self._levels()
@@ -146,6 +168,7 @@ class Mixer:
                 self._log.debug("mixer.none", reason="the card has no volume of its own")
                 return False
             self._take_over(desk, before)
+            settled.set()
             while True:
                 await self._wait()
                 wanted, self._wanted, self._news = self._wanted, {}, trio.Event()

@@ -64,6 +64,7 @@ class Place:
             dispatch.devices,
             dispatch.alternates,
             dispatch.cards,
+            dispatch.mixers,
             self.bus,  # type: ignore[arg-type]
         )
 

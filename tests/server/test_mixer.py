@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -123,6 +124,41 @@ async def test_what_is_set_here_is_on_the_card_and_software_does_the_rest(tmp_pa
         await d.until(lambda: len(d.card.log) == 3)
         assert d.card.log[2] == ("Master", "play", 0, 0) and d.house.device.gain == 0.0
         assert d.told()[1:] == [("change", "output.level", level) for level in (119, 127, 0)], "no echo"
+
+
+async def test_a_card_is_not_opened_before_its_volume_is_known(tmp_path: Path) -> None:
+    """Else what begins would be quiet, and then grow: software's volume on top of the card's."""
+    async with desk(tmp_path, use=Use.SOFTWARE) as d:
+        d.set("output.level", 60)
+        device = d.house.dispatch.devices.all[0]
+        device.conf = changed(device.conf, mixer=Use.AUTO)
+        await d.house.dispatch.devices.ready(device)
+        assert d.told()[-1] == ("change", "output.level", level_of(-27 * 0.75))
+        d.client.open(start=True)
+        assert d.house.device.gain == 1.0
+
+
+async def test_a_card_that_does_not_answer_holds_up_nobody_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiod.cards.mixer.READY_LIMIT", 0.01)
+    answered = threading.Event()
+    async with desk(tmp_path, use=Use.SOFTWARE) as d:
+
+        def hang(number: int) -> object:
+            answered.wait()
+            return d.card.open(number)
+
+        d.house.dispatch.mixers.open_panel = hang  # type: ignore[assignment]
+        device = d.house.dispatch.devices.all[0]
+        device.conf = changed(device.conf, mixer=Use.AUTO)
+        await d.house.dispatch.devices.ready(device)
+        d.client.open(start=True)
+        d.set("output.level", 60)
+        assert d.house.device.gain == policy.gain(60)
+        answered.set()
+        await d.until(lambda: d.card.log)
+        assert d.card.log[0][:2] == ("Master", "play"), "what was set meanwhile counts"
 
 
 async def test_the_balance_stays(tmp_path: Path) -> None:
