@@ -10,6 +10,7 @@ Both need root; who is not is told so by `needs_root`.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,11 +27,16 @@ ALICE, BOB = 64001, 64002  # users who have nothing to do with it
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users: run it as root")
 
+# a checkout in /tmp or /run is put back where it was
 _OWN = """\
+exec 3<{root}
 mount -t tmpfs -o mode=1777 none /tmp && mount -t tmpfs -o mode=755 none /run || exit 77
+[ -e {root} ] || {{ mkdir -p {root} && mount -c --bind /proc/self/fd/3 {root}; }} || exit 77
+exec 3<&-
 {prepare}
 exec "$@"
 """
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
@@ -82,9 +88,10 @@ def service(
     # the checkout may be where only root can read
     user += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     log = folder / "service.log"
+    script = _OWN.format(prepare=prepare, root=shlex.quote(str(ROOT)))
     with log.open("w") as err:
         process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", _OWN.format(prepare=prepare), "sh", "setpriv", *user, "--",
+            ["unshare", "-m", "sh", "-c", script, "sh", "setpriv", *user, "--",
              BIN / "audiod", "--state", "none", "--no-realtime", "-f", "null", *args],
             stdout=subprocess.PIPE,
             stderr=err,
