@@ -31,6 +31,7 @@ from audiod.config import Config
 from audiod.core import Core, Row
 from audiod.devices import CARDS, Devices, gone
 from audiod.engine import Wire
+from audiod.hotplug import Hotplug
 from audiod.listener import Peer, turn_away
 from audiod.ownership import Ownership
 from audiod.queries import Queries
@@ -85,6 +86,7 @@ class Dispatch:
         reservations = Reservations(config.priority) if config.reserve else None
         self.access = Access(self.core, self.devices, self.alternates, self.cards, self.mixers, reservations)
         self.settings = Settings(config, self.core, self.devices)
+        self.hotplug = Hotplug(self.cards, self._cards_looked, folder=self.cards.roots.dev)
         self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
         self._runs = itertools.count(1)
@@ -152,6 +154,7 @@ class Dispatch:
             answers=self._queries,
             dismissed=self._dismissed,
             prepare=self.alternates.prepare,
+            rescan=self.hotplug.rescan,
         )
 
     def _dismissed(self, ident: int) -> None:
@@ -313,6 +316,10 @@ class Dispatch:
         for event, one in differences(old, new):
             self.core.publish("cards", event, partial(endpoint_row, one))
         self.mixers.look()
+
+    def _cards_looked(self, asked: bool) -> None:
+        """What there is may be something else: move streams before cards are asked what they can do."""
+        self.alternates.news(asked=asked)
 
     def _present(self, number: int) -> bool | None:
         """Whether the card of a device is in the machine, None: only opening it tells."""

@@ -102,10 +102,19 @@ class Queries:
             "server": self.hello["server"],
             "pid": os.getpid(),
             "unit": self.hello["unit"],
+            "default": self._default(),
             "devices": len(self._core.devices),
             "streams": len(self._core.streams),
             "xruns": xruns,
             **self._facts(),
+        }
+
+    def _default(self) -> Row:
+        device = self._core.default_device
+        return {
+            "device": device.number,
+            "name": device.name,
+            "reason": self._core.reasons.get("default") or None,
         }
 
     def _list_controls(self, args: ControlsArgs) -> Row:

@@ -13,6 +13,7 @@ import grp
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,8 +142,9 @@ class Server:
                         unit=self.config.unit,
                     )
                     task_status.started(dispatch)
-                    if self._look_for_cards and dispatch.cards.needed:
-                        nursery.start_soon(dispatch.cards.look)
+                    look = self._look_for_cards
+                    run = partial(dispatch.hotplug.run, watch=look, look=look and dispatch.cards.needed)
+                    nursery.start_soon(run)
                     await self._ending.wait()
                     door.cancel_scope.cancel()
                 opened.close()  # now that nobody waits for them any more

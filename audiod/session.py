@@ -63,6 +63,7 @@ class Session:
         answers: Answers,
         dismissed: Callable[[int], None],
         prepare: Prepare,
+        rescan: Callable[[Callable[[], None]], None],
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -80,6 +81,8 @@ class Session:
         self._answers = answers
         self._dismissed = dismissed
         self._prepare = prepare
+        self._rescan = rescan
+        self._rescanning = False
         self._backlog = Backlog()
         self._unknown: set[str] = set()
         self._log = log.get(client=ident)
@@ -175,12 +178,30 @@ class Session:
         if isinstance(args, validate.SubscribeArgs):
             self._core.subscribe(self._changed, args.topics)
             return {"topics": sorted(set(args.topics))}
+        if isinstance(args, validate.DevicesRescanArgs):
+            self._look_for_cards(request)
+            return None
         if isinstance(args, validate.StreamArgs):
             return self._of_stream(request, args)
         return self._answer(request, args)
 
     def _answer(self, request: Request, args: Any) -> Row:
         return self._answers.answer(request.method, args, self.peer.uid)
+
+    def _look_for_cards(self, request: Request) -> None:
+        """Look again, and answer when all cards have been asked."""
+        if self._rescanning:
+            raise FaultError(
+                Fault(Code.EBUSY, "this connection waits for a look already", "wait for its answer")
+            )
+
+        def then() -> None:
+            self._rescanning = False
+            if not self.closing:
+                self.conn.send(pack_response(request.id, {"version": PROTOCOL_VERSION}))
+
+        self._rescanning = True
+        self._rescan(then)
 
     def _when_open(self, request: Request, sub: SubDevice, act: Callable[[], Row]) -> None:
         """Act and answer once the device of a sub-device is open; what the client sends then waits."""

@@ -55,7 +55,13 @@ class House:
             clock=lambda: self.now,
             present=present,
         )
+        self.dispatch.hotplug.rescan = self._rescanned  # type: ignore[method-assign]
         self._others: list[socket.socket] = []
+
+    def _rescanned(self, then: Callable[[], None]) -> None:
+        """There is no task that looks."""
+        self.dispatch.alternates.news(asked=True)
+        then()
 
     def connect(self, peer: Peer = ME, *, hello: bool = True, name: str = "test") -> Client:
         client = Client(self, self._accepted(peer, Wire.NATIVE))

@@ -89,6 +89,8 @@ def test_daemon_layers(module: str) -> None:
     allowed = {"audiod", "audiod_protocol", "audiod_client", "trio", "structlog", "msgspec"}
     if module == "audiod.cards.bus":
         allowed |= {"jeepney"}
+    if module == "audiod.hotplug":
+        allowed |= {"pyudev"}
     assert tops(names) <= allowed
     if "audiod_client" in tops(names):
         assert module == "audiod.demo", "only the demo is a client of the daemon it runs in"

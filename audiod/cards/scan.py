@@ -103,10 +103,10 @@ class Scanner:
         """Why this PCM must not be opened in our process: the prober has died of it.  None: it may."""
         return self._deadly.get("") or self._deadly.get(pcm or "default")
 
-    async def look(self) -> None:
-        """Scan as a task of its own, whose bugs nobody else suffers from."""
+    async def look(self, *, fresh: bool = False) -> None:
+        """Scan for a task whose others do not suffer from its bugs."""
         try:
-            await self.scan()
+            await self.scan(fresh=fresh)
         except Exception:
             self._log.exception("cards.bug")
 

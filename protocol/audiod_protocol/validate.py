@@ -30,6 +30,7 @@ __all__ = [
     "ControlSetArgs",
     "ControlsArgs",
     "DevicesArgs",
+    "DevicesRescanArgs",
     "ExportArgs",
     "FlushArgs",
     "GetcapArgs",
@@ -127,6 +128,10 @@ class DevicesArgs(_Args, frozen=True):
     pass
 
 
+class DevicesRescanArgs(_Args, frozen=True):
+    pass
+
+
 class CardsArgs(_Args, frozen=True):
     after: Number | None = None
 
@@ -212,6 +217,7 @@ METHODS: Final = _methods(
     Method("close", CloseArgs, ("stream",), (Code.EBADF,)),
     Method("setvol", SetvolArgs, ("stream",), _OF_STREAM),
     Method("devices", DevicesArgs, ("version", "devices")),
+    Method("devices.rescan", DevicesRescanArgs, ("version",), (Code.EBUSY,)),
     Method("cards", CardsArgs, ("version", "cards", "endpoints", "scanning", "error", "next")),
     Method("streams", StreamsArgs, ("version", "streams", "next")),
     Method(
@@ -219,7 +225,7 @@ METHODS: Final = _methods(
         StatusArgs,
         (
             *("version", "server", "pid", "unit", "uptime", "sockets", "realtime"),
-            *("devices", "streams", "connections", "xruns"),
+            *("default", "devices", "streams", "connections", "xruns"),
         ),
         (Code.ENOTSUP,),
     ),

@@ -205,6 +205,7 @@ class Peer:
             uptime=3723.5,
             sockets=["/run/audiod/audiod.sock"],
             realtime={"wanted": 10, "granted": False, "reason": "RLIMIT_RTPRIO is 0", "threads": threads},
+            default={"device": 0, "name": "alsa:hw:0,0", "reason": None},
             devices=1,
             streams=1,
             connections=2,
@@ -213,6 +214,10 @@ class Peer:
 
     def do_devices(self, request: Request) -> None:
         self.answer(request, version=1, devices=self.server.desk.devices)
+
+    def do_devices_rescan(self, request: Request) -> None:
+        self.server.desk.rescanned += 1
+        self.answer(request, version=1)
 
     def do_cards(self, request: Request, after: int = 0) -> None:
         self.answer(request, **self.server.desk.cards(after))

@@ -24,7 +24,7 @@ CHANGES: list[Row] = [
 
 def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True) -> Row:
     row = {
-        "device": number, "name": name, "driver": name.partition(":")[0], "state": "running",
+        "device": number, "name": name, "driver": name.partition(":")[0], "state": "running", "reason": None,
         "mode": "play,rec", "rate": 48000, "round": 480, "bufsz": 7680, "encoding": "s24le3",
         "play_channels": 4, "rec_channels": 2, "default": default, "volume": 100, "muted": False,
         "input_volume": 127, "input_muted": False, "xruns": 0, "streams": 1, "subdevices": [],
@@ -32,7 +32,8 @@ def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True)
     front = {"name": "default", "mode": "play,rec", "play": [0, 1], "rec": [0, 1], "volume": 127}
     rear = {"name": "rear", "mode": "play", "play": [2, 3], "rec": [0, 1], "volume": 100}
     subs = (front, rear) if default else ({**front, "name": str(number)},)
-    row["subdevices"] = [{**sub, "join": True, "autovol": False} for sub in subs]
+    more = {"join": True, "autovol": False, "devices": [number], "reason": None}
+    row["subdevices"] = [{**sub, **more} for sub in subs]
     return row
 
 
@@ -69,6 +70,7 @@ def program(name: str) -> str:
 @dataclass
 class Desk:
     devices: list[Row] = field(default_factory=lambda: [device_row()])
+    rescanned: int = 0
     streams: list[Row] = field(default_factory=list)
     remembered: list[Row] = field(
         default_factory=list

@@ -21,6 +21,7 @@ def test_status(cli: Cli) -> None:
         "audiod 0.1.0, unit 0, pid 40, up 1 h 2 min",
         "socket    /run/audiod/audiod.sock",
         "realtime  no: RLIMIT_RTPRIO is 0 (priority 10 asked for)",
+        "default   snd/0 alsa:hw:0,0",
         "now       1 device, 1 stream, 2 connections",
         "xruns     3: 3 client",
     ]
@@ -37,6 +38,11 @@ def test_devices(cli: Cli) -> None:
         "  snd/rear     play 2-3, volume 79%",
     ]
     assert cli.json("devices", "--json")["devices"][0]["subdevices"][1]["name"] == "rear"
+    cli.server.desk.devices[0]["subdevices"][1]["reason"] = "device 3 is not there"
+    cli.server.desk.devices[0] |= {"state": "lost", "reason": "No such device"}
+    lost = cli.text("devices", "--rescan").splitlines()
+    assert "lost (No such device), 48 kHz" in lost[1] and cli.server.desk.rescanned == 1
+    assert lost[4].endswith("volume 79%, here because device 3 is not there")
     cli.server.desk.devices[0] |= {"muted": True, "input_muted": True}
     assert "volume 79% (muted), input muted, 1 stream" in cli.text("devices")
 

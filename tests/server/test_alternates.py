@@ -455,3 +455,38 @@ def test_a_held_device_is_opened_again_when_it_is_back() -> None:
     cards.plug(0)
     assert not cards.house.device.closed and state(client, 0) == ("idle", None)
     cards.house.close()
+
+
+# ---- by hand ----
+
+
+def test_a_look_by_hand_brings_the_best_one(cards: Cards) -> None:
+    client = cards.house.connect()
+    client.open(start=True)
+    cards.lose(2, errno.EIO)
+    assert where(client)[0] == 1
+    assert client.call("devices.rescan") == {"version": 1}
+    assert where(client) == (2, None)
+    assert client.call("status")["default"] == {"device": 2, "name": USB, "reason": None}
+    cards.lose(2)
+    assert client.call("status")["default"] == {"device": 1, "name": PCH, "reason": "device 2 is not there"}
+
+
+def test_a_look_takes_its_time(cards: Cards) -> None:
+    """It is answered when it is done, others go on, and one that is gone is not told."""
+    waiting: list[Any] = []
+    cards.house.dispatch.hotplug.rescan = waiting.append  # type: ignore[method-assign]
+    client, other = cards.house.connect(), cards.house.connect()
+    first, second = client.send("devices.rescan"), other.send("devices.rescan")
+    cards.house.settle()
+    assert client.open() == 0 and client.answer(first) is None
+    with pytest.raises(Refused, match="EBUSY"):
+        client.call("devices.rescan")
+    other.vanish()
+    for then in waiting:
+        then()
+    assert client.answer(first) == {"version": 1} and other.answer(second) is None
+    again = client.send("devices.rescan")
+    cards.house.settle()
+    waiting[-1]()
+    assert client.answer(again) == {"version": 1}

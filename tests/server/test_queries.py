@@ -68,6 +68,7 @@ def test_status(house: House, client: Client) -> None:
         "uptime": 5.0,
         "sockets": ["/x/y.sock"],
         "realtime": {"wanted": 0, "granted": False, "reason": "not asked for (--no-realtime)", "threads": []},
+        "default": {"device": 0, "name": "null", "reason": None},
         "devices": 1,
         "streams": 1,
         "connections": 1,

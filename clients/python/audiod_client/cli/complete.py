@@ -35,7 +35,7 @@ KINDS: dict[str, str | tuple[str, ...]] = {
     "--volume": ("50%", "100%", "-6dB"), "--rate": ("44100", "48000", "96000"), "--channels": ("1", "2"),
     "--enc": ("s16le", "s24le3", "s24le", "s32le", "f32le"), "--type": ("music", "alert", "communication"),
     "--duration": (), "--until-silence": (), "--name": (), "--link": (),
-    "--loop": (), "--raw": (), "--what-plays": (), "--all": (),
+    "--loop": (), "--raw": (), "--what-plays": (), "--all": (), "--rescan": (),
 }  # fmt: skip
 
 

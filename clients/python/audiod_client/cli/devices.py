@@ -29,6 +29,7 @@ __all__ = ["devices"]
 def devices(
     *,
     all: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    rescan: Annotated[bool, Parameter(name="--rescan", negative="")] = False,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> None:
     """List devices, their sub-devices, and the machine's cards; a star marks the default.
@@ -37,8 +38,12 @@ def devices(
     ----------
     all
         of cards tell everything, and what ALSA's configuration offers besides
+    rescan
+        look for cards first, and let each sub-device be on the best of its devices
     """
     with context.connect() as connection:
+        if rescan:
+            connection.request("devices.rescan")
         answer = connection.request("devices")
         there = cards.request(connection)
     if context.json:
@@ -76,9 +81,14 @@ def _device(row: Mapping[str, Any]) -> tuple[str, str]:
     block, buffer = (milliseconds(number(row, key), rate) for key in ("round", "bufsz"))
     format = f"{hertz(rate)} {text(row, 'encoding')}, {sides or 'no channels'}"
     return (
-        f"{text(row, 'state')}, {format}, block {block}, buffer {buffer}",
+        f"{_state(row)}, {format}, block {block}, buffer {buffer}",
         f"volume {_percent(row)}{_muted(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
     )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    reason = row.get("reason")
+    return text(row, "state") + (f" ({clean(reason)})" if reason else "")
 
 
 def _muted(row: Mapping[str, Any]) -> str:
@@ -98,6 +108,8 @@ def _subdevice(row: Mapping[str, Any]) -> str:
         parts.append("no join")
     if row.get("autovol"):
         parts.append("autovol")
+    if row.get("reason"):
+        parts.append(f"here because {clean(row['reason'])}" if row["reason"] != "chosen" else "chosen")
     return ", ".join(parts)
 
 

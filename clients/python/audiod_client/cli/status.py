@@ -24,6 +24,7 @@ def status(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
     print(bold(context, f"{head}, up {uptime(number(row, 'uptime'))}"))
     lines = [("socket", clean(path)) for path in row.get("sockets") or ["none"]]
     lines.append(("realtime", _realtime(row.get("realtime") or {})))
+    lines.append(("default", _default(row.get("default") or {})))
     lines.append(("now", ", ".join(plural(row, key) for key in ("devices", "streams", "connections"))))
     lines.append(("xruns", _xruns(row.get("xruns") or {})))
     for name, value in lines:
@@ -38,6 +39,12 @@ def _realtime(row: Mapping[str, Any]) -> str:
     if not row.get("wanted"):
         return "not asked for"
     return f"no: {text(row, 'reason', 'the reason is not known')} (priority {text(row, 'wanted')} asked for)"
+
+
+def _default(row: Mapping[str, Any]) -> str:
+    reason = row.get("reason")
+    why = f", {clean(reason)}" if reason else ""
+    return f"snd/{text(row, 'device')} {text(row, 'name')}{why}" if row else "none"
 
 
 def _xruns(row: Mapping[str, Any]) -> str:
