@@ -30,7 +30,8 @@ enum state {				/* whose the card is: the helper's or the device thread's */
 	RUNNING,			/* device */
 	DRY,				/* device: an xrun while it started */
 	STOPPING,			/* helper */
-	LOST,				/* nobody's: it is not used again */
+	LOST,				/* helper: it is not used again, and closed, so that it can be opened anew */
+	GONE,				/* nobody's: closed */
 };
 
 struct standin {
@@ -46,7 +47,7 @@ struct standin {
 
 	/* both */
 	_Atomic int state;
-	_Atomic int err;		/* of LOST */
+	_Atomic int err;		/* of LOST, GONE */
 	_Atomic int vain;		/* starts since a block of the card has passed */
 	_Atomic int quit;
 
@@ -80,10 +81,19 @@ asked(struct standin *s, int ms)
 }
 
 static void
+ask(struct standin *s, enum state state)	/* the card is the helper's from here on */
+{
+	uint64_t one = 1;
+
+	atomic_store(&s->state, state);
+	(void)!write(s->ask, &one, sizeof(one));
+}
+
+static void
 lose(struct standin *s, int err)	/* any of the two, while the card is its own */
 {
 	atomic_store(&s->err, err);
-	atomic_store(&s->state, LOST);
+	ask(s, LOST);
 }
 
 static void
@@ -143,12 +153,19 @@ helper(void *arg)
 		case STOPPING:
 			stop(s);
 			break;
+		case LOST:
+			break;
 		default:
 			continue;
 		}
+		if (atomic_load(&s->state) == LOST) {
+			s->ops->close(s->drv);
+			atomic_store(&s->state, GONE);
+		}
 		(void)!write(s->done, &one, sizeof(one));
 	}
-	s->ops->close(s->drv);
+	if (atomic_load(&s->state) != GONE)
+		s->ops->close(s->drv);
 	return NULL;
 }
 
@@ -221,15 +238,6 @@ standin_close(void *drv)
 }
 
 /* ---- the device thread ---------------------------------------------------------------- */
-
-static void
-ask(struct standin *s, enum state state)	/* the card is the helper's from here on */
-{
-	uint64_t one = 1;
-
-	atomic_store(&s->state, state);
-	(void)!write(s->ask, &one, sizeof(one));
-}
 
 /* our clock from here on: its first block has passed after ns */
 static int
@@ -324,6 +332,7 @@ advance(struct standin *s)
 		ran_dry(s, 0);
 		break;
 	case LOST:
+	case GONE:
 		if (!s->told)
 			s->lost = atomic_load(&s->err);
 		s->told = 1;

@@ -5,7 +5,8 @@
  * start and stop only ask, a helper thread of ordinary class (its signals
  * blocked) prepares, starts, stops and closes the card.  While the card is not
  * ready, after an xrun or a suspend, or for good once it is lost, blocks pass on
- * a clock of ours (tick.h), into nothing.  The first start alone is waited for:
+ * a clock of ours (tick.h), into nothing; a lost card is closed at once, so that
+ * it can leave, or be opened anew.  The first start alone is waited for:
  * no block passes until the card runs, for at most a second.
  *
  * Handing over is exact to the block.  What was last played into nothing, bufsz

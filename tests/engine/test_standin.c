@@ -527,11 +527,14 @@ test_lost(enum call where)
 		(void)serve(NULL);
 	CHECK_EQ(lost, -ENODEV);
 	CHECK_EQ(nxruns, 0);
+	while (card.ncalls[CLOSE] == 0)	/* so that it can be opened anew meanwhile */
+		(void)serve(NULL);
 	stopped();
 	CHECK_EQ(o->start(s), 0);
 	for (n = number + 5; number < n; )
 		(void)serve(NULL);
 	done();
+	CHECK_EQ(card.ncalls[CLOSE], 1);
 }
 
 /* stopped in the middle of something, and started again in the middle of it */
@@ -679,6 +682,8 @@ test_device(void)
 	}
 	CHECK_EQ(nlost, 1);
 	CHECK_EQ(nfailed, 0);
+	while (card.ncalls[CLOSE] == 0)
+		take(&w, 1);
 	pos = st.position;
 	CHECK_EQ(stream_move(w.streams[id].s, other, &sp), 0);
 	while (st.position < pos + 480) {
@@ -686,6 +691,7 @@ test_device(void)
 		take(&w, 1);
 		stream_getstats(w.streams[id].s, &st);
 	}
+	CHECK_EQ(card.ncalls[CLOSE], 1);
 	device_close(d);
 	CHECK_EQ(card.ncalls[CLOSE], 1);
 	CHECK_EQ(stream_stop(w.streams[id].s, 0), 0);
