@@ -33,6 +33,7 @@ pcm.hw {{
     card {{ @func concat strings [ "{tag}-" $CARD ] }}
     sink {{ @func concat strings [ "{folder}/" $CARD ".sink" ] }}
     stats {{ @func concat strings [ "{folder}/" $CARD ".stats" ] }}
+    gone {{ @func concat strings [ "{folder}/" $CARD ".gone" ] }}
 {fields}
 }}
 """
@@ -68,6 +69,14 @@ class Virtcards:
         """What the card reports: a row for each xrun and each close."""
         path = self.folder / f"{card}.stats"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def unplug(self, card: str = "0") -> None:
+        """From now on whoever has it open, or opens it, hears that it is not there."""
+        (self.folder / f"{card}.gone").touch()
+
+    def plug(self, card: str = "0") -> None:
+        """It is there again; who had it open must open it anew."""
+        (self.folder / f"{card}.gone").unlink()
 
     @contextmanager
     def taken(self, direction: str, card: str = "0") -> Iterator[None]:
