@@ -183,7 +183,7 @@ def test_xruns_and_an_end_can_be_told(tmp_path: Path, cards: Virtcards) -> None:
         c.call("stop", stream=n)
         assert not [told for told in c.seen if told[1] == "onstate"]
         c.call("close", stream=n)
-        while daemon.ask("devices")["devices"][0]["state"] != "failed":
+        while daemon.ask("devices")["devices"][0]["state"] == "lost":
             pass
         play_numbers(c, 480)
         assert daemon.log.count("device.lost") == 1 and daemon.log.count("device.open") == 2
