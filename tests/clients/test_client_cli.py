@@ -41,8 +41,9 @@ def test_devices(cli: Cli) -> None:
     cli.server.desk.devices[0]["subdevices"][1]["reason"] = "device 3 is not there"
     cli.server.desk.devices[0] |= {"state": "lost", "reason": "No such device"}
     lost = cli.text("devices", "--rescan").splitlines()
-    assert "lost (No such device), 48 kHz" in lost[1] and cli.server.desk.rescanned == 1
-    assert lost[4].endswith("volume 79%, here because device 3 is not there")
+    assert "lost, 48 kHz" in lost[1] and lost[2].strip() == "No such device"
+    assert lost[5].endswith("volume 79%") and lost[6].strip() == "here because device 3 is not there"
+    assert cli.server.desk.rescanned == 1
     cli.server.desk.devices[0] |= {"muted": True, "input_muted": True}
     assert "volume 79% (muted), input muted, 1 stream" in cli.text("devices")
 

@@ -136,7 +136,7 @@ def test_without_another_card_it_is_silent_until_it_is_back(tmp_path: Path, card
             other.call("open", mode="play")
         assert refused.value.code == "ENODEV"
         shown = daemon.ctl("devices").stdout.decode()
-        assert "lost (alsa: hw:0,0" in shown
+        assert "lost, 48 kHz" in shown and "\n             alsa: hw:0,0" in shown
         cards.plug()
         daemon.ctl("devices", "--rescan")
         assert states(daemon) != ["lost"]

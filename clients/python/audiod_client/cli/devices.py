@@ -68,10 +68,13 @@ def _print_devices(context: Context, rows: Sequence[Mapping[str, Any]]) -> None:
         for line in _device(row):
             print(fit(" " * indent + line, WIDTH))
         for sub in row.get("subdevices") or []:
-            print(fit(f"  snd/{text(sub, 'name')}".ljust(indent) + _subdevice(sub), WIDTH))
+            first, *more = _subdevice(sub)
+            print(fit(f"  snd/{text(sub, 'name')}".ljust(indent) + first, WIDTH))
+            for line in more:
+                print(fit(" " * indent + line, WIDTH))
 
 
-def _device(row: Mapping[str, Any]) -> tuple[str, str]:
+def _device(row: Mapping[str, Any]) -> list[str]:
     rate = number(row, "rate")
     sides = ", ".join(
         f"{side} {count}"
@@ -80,15 +83,12 @@ def _device(row: Mapping[str, Any]) -> tuple[str, str]:
     )
     block, buffer = (milliseconds(number(row, key), rate) for key in ("round", "bufsz"))
     format = f"{hertz(rate)} {text(row, 'encoding')}, {sides or 'no channels'}"
-    return (
-        f"{_state(row)}, {format}, block {block}, buffer {buffer}",
+    reason = [clean(row["reason"])] if row.get("reason") else []
+    return [
+        f"{text(row, 'state')}, {format}, block {block}, buffer {buffer}",
+        *reason,
         f"volume {_percent(row)}{_muted(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
-    )
-
-
-def _state(row: Mapping[str, Any]) -> str:
-    reason = row.get("reason")
-    return text(row, "state") + (f" ({clean(reason)})" if reason else "")
+    ]
 
 
 def _muted(row: Mapping[str, Any]) -> str:
@@ -97,7 +97,7 @@ def _muted(row: Mapping[str, Any]) -> str:
     return "".join(shown for key, shown in both if row.get(key))
 
 
-def _subdevice(row: Mapping[str, Any]) -> str:
+def _subdevice(row: Mapping[str, Any]) -> list[str]:
     parts = []
     for side in ("play", "rec"):
         span = row.get(side)
@@ -108,9 +108,9 @@ def _subdevice(row: Mapping[str, Any]) -> str:
         parts.append("no join")
     if row.get("autovol"):
         parts.append("autovol")
-    if row.get("reason"):
-        parts.append(f"here because {clean(row['reason'])}" if row["reason"] != "chosen" else "chosen")
-    return ", ".join(parts)
+    reason = clean(row.get("reason") or "")
+    why = [reason if reason == "chosen" else f"here because {reason}"] if reason else []
+    return [", ".join(parts), *why]
 
 
 def _percent(row: Mapping[str, Any]) -> str:
