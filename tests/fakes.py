@@ -23,6 +23,7 @@ from audiod_protocol.sndio import messages as m
 from audiod.engine import (
     CloseReason,
     ConnClosed,
+    ConnSent,
     DeviceConf,
     DeviceFailed,
     DeviceLost,
@@ -266,6 +267,7 @@ class FakeConn:
     slots: dict[int, Slot] = field(default_factory=dict)
     closing: bool = False
     freed: bool = False
+    awaited: bool = False  # control waits for it to read
     deaf: bool = False  # the peer does not read: what is queued stays queued
 
     def read(self, data: bytes) -> list[object]:
@@ -281,6 +283,11 @@ class FakeConn:
         self.sent += self.read(data)
         with contextlib.suppress(BrokenPipeError, BlockingIOError):  # `sent` has it all
             os.write(self.fd, data)
+
+    def notify_sent(self) -> None:
+        assert not self.freed
+        self.awaited = True
+        self.heard()
 
     def tell(self, number: int, data: bytes) -> None:
         if number in self.slots and not self.slots[number].draining:
@@ -319,6 +326,12 @@ class FakeConn:
         self.freed = True
 
     # ---- the test's side: the pump and the client ----
+
+    def heard(self) -> None:
+        """What was queued is on its way, unless the peer does not read."""
+        if self.awaited and not self.deaf and self.fd >= 0:
+            self.awaited = False
+            self.engine.post(ConnSent(self.id))
 
     def receive(self, data: bytes) -> None:
         """A message of the client."""
@@ -386,7 +399,14 @@ class FakeSndioConn(FakeConn):
 
     def read(self, data: bytes) -> list[object]:
         assert len(data) % m.MSG_SIZE == 0
-        return [m.decode_server(data[at : at + m.MSG_SIZE]) for at in range(0, len(data), m.MSG_SIZE)]
+        found: list[object] = []
+        while data:
+            message, data = m.decode_server(data[: m.MSG_SIZE]), data[m.MSG_SIZE :]
+            found.append(message)
+            if isinstance(message, m.Data):  # of a control connection: its payload comes as bytes
+                found.append(data[: message.size])
+                data = data[message.size :]
+        return found
 
     def start(self, stream: FakeStream, number: int, answer: bytes) -> None:
         assert number == 0 and answer == b"", "START has no answer"

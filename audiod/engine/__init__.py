@@ -7,6 +7,7 @@ Handles in `handles` (which alone imports the compiled `_lib`), plain values in
 from audiod.engine.events import (
     CloseReason,
     ConnClosed,
+    ConnSent,
     DeviceFailed,
     DeviceLost,
     DeviceStarted,
@@ -46,6 +47,7 @@ from audiod.engine.values import (
 __all__ = [
     "ACCESSES",
     "ConnClosed",
+    "ConnSent",
     "Clock",
     "CloseReason",
     "Conn",

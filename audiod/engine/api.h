@@ -35,6 +35,7 @@ typedef struct conn conn;
 #define EV_LEFT	14	/* internal: never leaves engine_next */
 #define EV_MOVED	15	/* id stream; it plays on the device that stream_move named */
 #define EV_DEV_LOST	16	/* id device; err: errno; its card is lost: it runs on, into nothing, until it is closed */
+#define EV_CONN_SENT	24	/* id conn; answer to conn_await */
 
 #define CLOSE_EOF	0	/* the peer closed */
 #define CLOSE_ERROR	1	/* read or write failed: a = errno */
@@ -259,6 +260,7 @@ void	stream_getstats(stream *, struct stream_stats *);
 int	conn_new(engine *, uint32_t id, int fd, int wire, conn **);
 int	conn_send(conn *, const void *, uint32_t len);	/* in the order of the calls */
 int	conn_tell(conn *, uint32_t number, const void *, uint32_t len);	/* the same, but only while that stream is started: never behind the answer to its stop */
+int	conn_await(conn *);	/* EV_CONN_SENT once the peer's socket has taken all that was queued */
 /* queue the answer to start, then the mark after which credit, onmove and data of the stream flow */
 int	conn_start(conn *, stream *, uint32_t number, const void *, uint32_t len);
 /* stop as if the client had asked; when done the answer is queued after all else of the stream, and EV_STOPPED follows */

@@ -78,6 +78,10 @@ conn_flush(struct pump *p, struct conn *c)
 			conn_die(p, c, CLOSE_SELF, 0);
 			return;
 		}
+		if (c->awaited) {
+			c->awaited = 0;
+			pump_post(p, EV_CONN_SENT, c->id, 0, 0);
+		}
 		if (c->starved) {		/* what was held back goes now */
 			c->starved = 0;
 			for (uint32_t i = 0; i < c->nslots; i++)

@@ -71,6 +71,7 @@ struct conn {
 	int dead;			/* closed: only CMD_FREE is awaited */
 	int broken;			/* broke the protocol: nothing more is read */
 	int closing;			/* closes when all is sent */
+	int awaited;			/* control waits for all to be sent */
 	int blocked;			/* control has no room for its next message */
 	int starved;			/* held something back until the peer reads */
 	int dirty;			/* in the pump's list of those with output */

@@ -57,6 +57,13 @@ class ConnClosed:
 
 
 @dataclass(frozen=True)
+class ConnSent:
+    """Its socket has taken all that was queued when `Conn.notify_sent` was called."""
+
+    conn: int
+
+
+@dataclass(frozen=True)
 class ProtocolBreach:
     """The pump stopped reading this connection; answer with an error and `Conn.close(flush=True)`."""
 
@@ -153,6 +160,7 @@ class ThreadStarted:
 Event = (
     Message
     | ConnClosed
+    | ConnSent
     | ProtocolBreach
     | StreamStopped
     | StreamReleased

@@ -13,6 +13,7 @@ from audiod.engine._lib import ffi, lib
 from audiod.engine.events import (
     CloseReason,
     ConnClosed,
+    ConnSent,
     DeviceFailed,
     DeviceLost,
     DeviceStarted,
@@ -158,6 +159,8 @@ class Engine:
             return Message(ev.id, bytes(ffi.buffer(self._buf, ev.len)))
         if kind == lib.EV_CONN_CLOSED:
             return ConnClosed(ev.id, CloseReason(ev.err), ev.a)
+        if kind == lib.EV_CONN_SENT:
+            return ConnSent(ev.id)
         if kind == lib.EV_PROTOCOL:
             return ProtocolBreach(ev.id, ProtocolReason(ev.err), ev.a)
         if kind == lib.EV_STOPPED:
@@ -392,6 +395,11 @@ class Conn:
         """Queue a notification about a stream; dropped if it has stopped meanwhile."""
         if self._h:
             _check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
+
+    def notify_sent(self) -> None:
+        """Ask for ConnSent once the socket has taken all that is queued; asked twice, it may be one."""
+        if self._h:
+            _check(lib.conn_await(self._h), "awaiting a client")
 
     def start(self, stream: Stream, number: int, answer: bytes) -> None:
         """Start `stream` as the client's `number`; credit, onmove and data follow the answer."""

@@ -254,6 +254,10 @@ command(struct pump *p, struct cmd *c)
 	case CMD_SEND:
 		conn_queue(p, k, c->data, c->len);
 		break;
+	case CMD_AWAIT:
+		k->awaited = 1;
+		pump_dirty(p, k);
+		break;
 	case CMD_TELL:
 		if (!k->dead && k->slots[c->number].state == SLOT_RUN)
 			conn_queue(p, k, c->data, c->len);

@@ -303,6 +303,7 @@ meddle(struct world *w, struct session *s)
 		CHECK_EQ(conn_send(c, many, sizeof(many)), 0);
 		break;
 	case 5:
+		CHECK_EQ(conn_await(c), 0);
 		CHECK_EQ(engine_sync(w->e, 1), 0);
 		break;
 	case 6:

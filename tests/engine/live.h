@@ -73,6 +73,7 @@ struct live_conn {
 	int open, nclosed, nbroken;
 	int reason, why;
 	long nmessages;
+	int nsent;			/* EV_CONN_SENT */
 	long nextseq;			/* of numbered messages */
 	long when;			/* EV_CONN_CLOSED: which event it was */
 };
@@ -236,6 +237,10 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 		lc->nmessages++;
 		if (w->message)
 			w->message(w, client_of(w, ev->id), buf, ev->len);
+		break;
+	case EV_CONN_SENT:
+		CHECK(lc->open);
+		lc->nsent++;
 		break;
 	case EV_PROTOCOL:
 		CHECK(lc->open);

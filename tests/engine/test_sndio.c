@@ -626,12 +626,53 @@ test_setvol(void)
 	stage_close(&s);
 }
 
+/* ---- what control sends of itself ---------------------------------------------------------------------- */
+
+/* control is told when all it has sent is on its way, once however often it asked; of who does not read, later */
+static void
+test_await(void)
+{
+	static uint8_t many[500 * SNDIO_SIZE];
+	struct live_conn *lc;
+	struct stage s;
+
+	stage_open(&s);
+	lc = &s.w.conns[s.c->id];
+	CHECK_EQ(conn_await(s.c->c), 0);	/* there is nothing */
+	UNTIL(&s.w, lc->nsent == 1);
+	for (int i = 0; i < 500; i++)
+		(void)sndio_msg(many + i * SNDIO_SIZE, SNDIO_GETPAR, UINT32_MAX);
+	s.c->deaf = 1;
+	for (int i = 0; i < 20; i++)		/* more than its socket takes, less than CONN_OUT_MAX beyond */
+		CHECK_EQ(conn_send(s.c->c, many, sizeof(many)), 0);
+	CHECK_EQ(conn_await(s.c->c), 0);
+	CHECK_EQ(conn_await(s.c->c), 0);
+	CHECK_EQ(engine_sync(s.w.e, 7), 0);
+	UNTIL(&s.w, s.w.synced == 7);
+	CHECK_EQ(lc->nsent, 1);
+	CHECK_EQ(lc->nclosed, 0);
+	s.c->deaf = 0;
+	UNTIL(&s.w, lc->nsent == 2);
+	settle(&s.w);
+	CHECK_EQ(lc->nsent, 2);
+	s.c->deaf = 1;
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(conn_send(s.c->c, many, sizeof(many)), 0);
+	CHECK_EQ(conn_await(s.c->c), 0);
+	CHECK_EQ(conn_close(s.c->c, 0), 0);
+	UNTIL(&s.w, lc->nclosed == 1);
+	settle(&s.w);
+	CHECK_EQ(lc->nsent, 2);			/* its end says it all */
+	stage_close(&s);
+}
+
 int
 main(void)
 {
 	signal(SIGALRM, too_long);
 	alarm(240);
 	RUN(test_play());
+	RUN(test_await());
 	RUN(test_record(STREAM_REC));
 	RUN(test_record(STREAM_MON));
 	RUN(test_duplex());
