@@ -287,6 +287,7 @@ class Session:
             known=self._core,
             runs=self._runs,
             removed=self._removed,
+            unread=lambda: self.conn.unread() // max(1, len(self.streams)),  # each about the same
         )
         self._core.add(row)
         self._log.info(

@@ -234,6 +234,7 @@ class SndioSession:
             known=self._core,
             runs=self._runs,
             removed=lambda stream: None,  # it goes with the connection
+            unread=self.conn.unread,
         )
         self._core.add(row)
         self._log.info(

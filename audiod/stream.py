@@ -45,7 +45,8 @@ class Runs(Protocol):
 class ClientStream:
     """A stream; `row` is what other clients see of it.
 
-    `removed` hears that it is closed, before the client does.
+    `removed` hears that it is closed, before the client does; `unread` tells how many of its bytes wait in
+    its socket.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ClientStream:
         known: Core,
         runs: Runs,
         removed: Callable[[ClientStream], None],
+        unread: Callable[[], int],
     ) -> None:
         self.row = row
         self.conn = conn
@@ -71,6 +73,7 @@ class ClientStream:
         self._core = known
         self._runs = runs
         self._removed = removed
+        self._unread = unread
         self._run: engine.Stream | None = None
         self._plays = False
         self._forced = False  # its volume in this run was set by others than its client, too
@@ -386,4 +389,4 @@ class ClientStream:
         if self._run is None or self.state in (State.READY, State.DEAD):
             return None
         draining = self.state in (State.DRAINING, State.CLOSING)
-        return measured(self._run.stats(), self.row.mode, draining=draining)
+        return measured(self._run.stats(), self.row, draining=draining, unread=self._unread())

@@ -5,7 +5,7 @@ Pure; the control thread calls it when a stream starts, moves or is looked at.
 
 from __future__ import annotations
 
-from audiod_protocol.params import Mode
+from audiod_protocol.params import Mode, Par
 
 from audiod.core import Device, Measured, Stream
 from audiod.engine import StreamFlag, StreamPar, StreamState, StreamStats
@@ -67,13 +67,24 @@ def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -
     return out | StreamFlag.AUTOVOL if autovol else out
 
 
-def measured(stats: StreamStats, mode: Mode, *, draining: bool) -> Measured:
-    """The engine's numbers of a started stream; `draining`: its client has said so already."""
-    if Mode.PLAY in mode:
+def measured(stats: StreamStats, row: Stream, *, draining: bool, unread: int) -> Measured:
+    """The engine's numbers of a started stream; `draining`: its client has said so already.
+
+    `unread` are bytes that the client has written and the engine has not read, within its credit.
+    """
+    if Mode.PLAY in row.mode:
         latency = stats.written - max(stats.position, 0) + stats.delay
+        credit = (row.par.appbufsz or 0) + stats.consumed - stats.written
+        latency += max(0, min(_frames(row.par, unread), credit))
     else:
         latency = stats.captured - stats.read + stats.delay
     state = "draining" if draining else _STATES[stats.state]
     if state == "running" and (stats.position < 0 or not stats.time_ns):
         state = "priming"  # it has joined its device, but nothing of it was heard or recorded yet
     return Measured(state, max(stats.position, 0), max(latency, 0), stats.xruns)
+
+
+def _frames(par: Par, size: int) -> int:
+    """Frames played that so many bytes are."""
+    assert par.enc is not None
+    return size // (par.enc.bps * max(1, par.pchan or 0))

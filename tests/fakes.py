@@ -269,6 +269,7 @@ class FakeConn:
     freed: bool = False
     awaited: bool = False  # control waits for it to read
     deaf: bool = False  # the peer does not read: what is queued stays queued
+    waiting: int = 0  # bytes in its socket
 
     def read(self, data: bytes) -> list[object]:
         """What the client makes of it."""
@@ -288,6 +289,9 @@ class FakeConn:
         assert not self.freed
         self.awaited = True
         self.heard()
+
+    def unread(self) -> int:
+        return self.waiting
 
     def tell(self, number: int, data: bytes) -> None:
         if number in self.slots and not self.slots[number].draining:

@@ -267,5 +267,6 @@ int	conn_start(conn *, stream *, uint32_t number, const void *, uint32_t len);
 int	conn_stop(conn *, uint32_t number, int drain, const void *, uint32_t len);
 /* end at once: stream released, then the message queued; later writes of the client to this number are ignored */
 int	conn_end(conn *, uint32_t number, const void *, uint32_t len);
+int64_t	conn_unread(conn *);			/* bytes of the client that wait in its socket, now */
 int	conn_close(conn *, int flush);	/* flush: after what is queued was sent */
 void	conn_free(conn *);		/* after EV_CONN_CLOSED */

@@ -193,8 +193,7 @@ conn_die(struct pump *p, struct conn *c, int reason, int err)
 	if (c->next)
 		c->next->prev = c->prev;
 	(void)epoll_ctl(p->epfd, EPOLL_CTL_DEL, c->fd, NULL);	/* it may live on in a process that was forked */
-	close(c->fd);
-	c->fd = -1;
+	close(atomic_exchange(&c->fd, -1));
 	c->out_len = 0;
 	pump_post(p, EV_CONN_CLOSED, c->id, reason, err);
 }

@@ -67,7 +67,7 @@ struct conn {
 	engine *engine;
 	const struct wire *wire;
 	uint32_t id;
-	int fd;
+	_Atomic int fd;			/* -1: closed; control looks into it, too */
 	int dead;			/* closed: only CMD_FREE is awaited */
 	int broken;			/* broke the protocol: nothing more is read */
 	int closing;			/* closes when all is sent */

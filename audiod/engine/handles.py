@@ -413,6 +413,10 @@ class Conn:
         """End a stream at once; what the client still writes to `number` is ignored."""
         _check(lib.conn_end(self._h, number, message, len(message)), "ending a stream")
 
+    def unread(self) -> int:
+        """Bytes that wait in its socket; those of streams that have plenty are not read at once."""
+        return int(lib.conn_unread(self._h)) if self._h else 0
+
     def close(self, *, flush: bool = True) -> None:
         """Close after what is queued was sent, or at once."""
         if self._h:

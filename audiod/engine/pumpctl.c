@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 #include "conn.h"
@@ -222,6 +223,15 @@ conn_end(conn *c, uint32_t number, const void *data, uint32_t n)
 	if (number >= CONN_NSTREAMS)
 		return -EINVAL;
 	return pump_command(c->engine->pump, CMD_END, c, NULL, number, 0, 0, data, n);
+}
+
+int64_t
+conn_unread(conn *c)
+{
+	int n = 0, fd = atomic_load(&c->fd);
+
+	/* one that the pump closes just now may be another's already: a number of no use, and no harm */
+	return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 ? n : 0;
 }
 
 int

@@ -66,7 +66,7 @@ class Virtcards:
         return (self.folder / f"{card}.sink").read_bytes()
 
     def stats(self, card: str = "0") -> list[dict[str, Any]]:
-        """What the card reports: a row for each xrun and each close."""
+        """What the card reports: a row for each start, xrun and close."""
         path = self.folder / f"{card}.stats"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

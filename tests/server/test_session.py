@@ -221,6 +221,10 @@ def test_states_of_a_stream(house: House, client: Client) -> None:
     house.settle()
     now = row(client)
     assert (now["state"], now["position"], now["latency"]) == ("running", 480, 1920)
+    run.written, frame = 960, 2 * 4  # s24le, stereo
+    for waiting, latency in ((0, 480), (120 * frame + 7, 600), (1 << 20, 480 + 960)):
+        client.conn.waiting = waiting
+        assert row(client)["latency"] == latency, "what waits in the socket, within its credit"
     assert client.call("devices")["devices"][0]["state"] == "running"
     house.engine.holding = True
     stopping = client.send("stop", stream=number)
