@@ -106,6 +106,9 @@ def test_daemon_layers(module: str) -> None:
         "audiod.controls",
         "audiod.program",
         "audiod.saved",
+        "audiod.midi.messages",
+        "audiod.midi.outbox",
+        "audiod.midi.hub",
     ):
         assert "trio" not in tops(names), "plain data and pure choices know no tasks"
         assert not any(n.startswith(("audiod.server", "audiod.session", "audiod.devices")) for n in names)

@@ -24,7 +24,11 @@ def test_every_module_of_the_daemon() -> None:
 
 
 def test_every_module_of_cards() -> None:
-    assert first_words(part("  cards/                sound cards\n", "  engine/")) == modules("audiod/cards")
+    assert first_words(part("  cards/                sound cards\n", "  midi/")) == modules("audiod/cards")
+
+
+def test_every_module_of_midi() -> None:
+    assert first_words(part("  midi/                 MIDI\n", "  engine/")) == modules("audiod/midi")
 
 
 def first_words(rows: str) -> set[str]:

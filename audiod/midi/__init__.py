@@ -1,0 +1,1 @@
+"""MIDI: programs, hardware ports and the server itself, connected by hubs."""
