@@ -61,6 +61,7 @@ typedef struct conn conn;
 #define MSG_DEPTH	16		/* deepest nesting */
 #define WRITE_MAX	65536	/* most bytes of samples in one write */
 #define CONN_OUT_MAX	262144	/* most bytes queued to a peer that does not read */
+#define RELAY_MAX	4096	/* bytes in one EV_MESSAGE of a relayed connection */
 #define CONN_NSTREAMS	1024		/* stream numbers of one connection */
 
 #define XRUN_PLAY	0	/* too few frames to play */
@@ -252,7 +253,8 @@ void	stream_getstats(stream *, struct stream_stats *);
  * On sndio's wire there is one stream, number 0.  The pump takes its DATA, answers
  * its STOP, applies its SETVOL and forwards it, closes at BYE, at the end of a
  * stream by its policy and with its device; all other messages, of 40 bytes each,
- * are forwarded.
+ * are forwarded.  A connection for MIDI carries bytes at the pace of a cable, and
+ * control has asked for all of them: conn_relay.
  */
 #define WIRE_NATIVE	0	/* MessagePack-RPC */
 #define WIRE_SNDIO	1
@@ -260,6 +262,7 @@ void	stream_getstats(stream *, struct stream_stats *);
 int	conn_new(engine *, uint32_t id, int fd, int wire, conn **);
 int	conn_send(conn *, const void *, uint32_t len);	/* in the order of the calls */
 int	conn_tell(conn *, uint32_t number, const void *, uint32_t len);	/* the same, but only while that stream is started: never behind the answer to its stop */
+int	conn_relay(conn *);	/* sndio, for MIDI: all that is read from here on is forwarded as it comes, DATA and BYE too, in pieces of RELAY_MAX bytes at most */
 int	conn_await(conn *);	/* EV_CONN_SENT once the peer's socket has taken all that was queued */
 /* queue the answer to start, then the mark after which credit, onmove and data of the stream flow */
 int	conn_start(conn *, stream *, uint32_t number, const void *, uint32_t len);

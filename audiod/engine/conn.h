@@ -90,6 +90,7 @@ struct conn {
 	struct conn *dnext;		/* dirty ones */
 	struct scan scan;		/* native: of the message that arrives */
 	uint32_t todo;			/* sndio: bytes of samples still to come */
+	int relay;			/* sndio: nothing is for the pump */
 	uint8_t *in;			/* IN_SIZE */
 	size_t in_off, in_len;
 	uint8_t *out;			/* OUT_SIZE */

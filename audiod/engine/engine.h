@@ -293,6 +293,7 @@ const void *dev_monitored(device *, int f64);	/* round x pchan */
 #define CMD_TELL	10
 #define CMD_FOLLOW	11
 #define CMD_AWAIT	12
+#define CMD_RELAY	13
 
 int	pump_new(engine *);
 void	pump_free(engine *);

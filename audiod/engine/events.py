@@ -43,7 +43,7 @@ class XrunKind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """One whole MessagePack message of a client; never one with samples of a started stream."""
+    """One whole message of a client, never one with samples of a started stream; of a relayed one bytes."""
 
     conn: int
     data: bytes

@@ -396,6 +396,11 @@ class Conn:
         if self._h:
             _check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
 
+    def relay(self) -> None:
+        """Of sndio's wire: from here on all that it sends is told as it comes; nothing is the pump's."""
+        if self._h:
+            _check(lib.conn_relay(self._h), "relaying a client")
+
     def notify_sent(self) -> None:
         """Ask for ConnSent once the socket has taken all that is queued; asked twice, it may be one."""
         if self._h:

@@ -254,6 +254,9 @@ command(struct pump *p, struct cmd *c)
 	case CMD_SEND:
 		conn_queue(p, k, c->data, c->len);
 		break;
+	case CMD_RELAY:
+		k->relay = 1;
+		break;
 	case CMD_AWAIT:
 		k->awaited = 1;
 		pump_dirty(p, k);

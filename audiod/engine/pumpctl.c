@@ -183,6 +183,12 @@ conn_tell(conn *c, uint32_t number, const void *data, uint32_t n)
 }
 
 int
+conn_relay(conn *c)
+{
+	return pump_command(c->engine->pump, CMD_RELAY, c, NULL, 0, 0, 0, NULL, 0);
+}
+
+int
 conn_await(conn *c)
 {
 	return pump_command(c->engine->pump, CMD_AWAIT, c, NULL, 0, 0, 0, NULL, 0);

@@ -4,7 +4,8 @@
  *
  * Runs on the pump.  While the stream is started it takes DATA and STOP, and
  * applies SETVOL; BYE closes at any time; all else goes whole to control, which
- * knows what is allowed when.  Facts: docs of the wire in protocol/SNDIO.md.
+ * knows what is allowed when.  Of a connection that control has taken for MIDI
+ * everything goes there as it comes.  Facts: docs of the wire in protocol/SNDIO.md.
  */
 #include <string.h>
 #include "conn.h"
@@ -135,6 +136,14 @@ sndio_take(struct pump *p, struct conn *c, const uint8_t *m, size_t len)
 
 	if (c->todo > 0)
 		return take_samples(p, c, m, len);
+	if (c->relay) {
+		uint32_t n = len < RELAY_MAX ? (uint32_t)len : RELAY_MAX;
+
+		if (!pump_room(p, n))
+			return TAKE_BLOCKED;
+		pump_forward(p, c, m, n);
+		return (long)n;
+	}
 	if (len < MSG_SIZE)
 		return TAKE_MORE;
 	switch (get32(m)) {

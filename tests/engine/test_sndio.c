@@ -666,6 +666,60 @@ test_await(void)
 	stage_close(&s);
 }
 
+/* ---- MIDI ------------------------------------------------------------------------------------------------- */
+
+static uint8_t relayed[1 << 20];
+static size_t nrelayed;
+static uint32_t longest;
+
+static void
+keep_relayed(struct world *w, struct client *c, const uint8_t *data, uint32_t len)
+{
+	(void)w, (void)c;
+	CHECK(nrelayed + len <= sizeof(relayed));
+	memcpy(relayed + nrelayed, data, len);
+	nrelayed += len;
+	if (len > longest)
+		longest = len;
+}
+
+/* from then on every byte is control's, in its order, DATA and BYE too, however fast and in whatever pieces it comes */
+static void
+test_relay(size_t chunk)
+{
+	static uint8_t many[900000];		/* more than the pump may hold for control */
+	struct stage s;
+	uint32_t x = 1;
+	int early;
+
+	stage_open(&s);
+	nrelayed = longest = 0;
+	s.w.message = keep_relayed;
+	s.c->chunk = chunk;
+	sndio_say(s.c, SNDIO_HELLO, 5);		/* whole, and before it was asked for */
+	UNTIL(&s.w, nrelayed == SNDIO_SIZE);
+	early = s.w.conns[s.c->id].nmessages;
+	CHECK_EQ(early, 1);
+	CHECK_EQ(conn_relay(s.c->c), 0);
+	settle(&s.w);
+	for (size_t i = 0; i < sizeof(many); i++) {
+		x = x * 1664525u + 1013904223u;
+		many[i] = (uint8_t)(x >> 24);
+	}
+	(void)sndio_msg(many, SNDIO_DATA, 77);
+	(void)sndio_msg(many + 200, SNDIO_BYE, 0);
+	(void)sndio_msg(many + 400, SNDIO_STOP, 1);
+	nrelayed = 0;
+	say(s.c, many, chunk ? 10000 : sizeof(many));
+	UNTIL(&s.w, nrelayed == (chunk ? 10000 : sizeof(many)));
+	CHECK(memcmp(relayed, many, nrelayed) == 0);
+	CHECK(longest <= RELAY_MAX);
+	CHECK_EQ(s.w.conns[s.c->id].nbroken, 0);
+	CHECK_EQ(s.w.conns[s.c->id].nclosed, 0);
+	s.w.message = NULL;
+	stage_close(&s);
+}
+
 int
 main(void)
 {
@@ -700,5 +754,8 @@ main(void)
 	RUN(test_stopped_by_control(1));
 	RUN(test_drained_by_control());
 	RUN(test_setvol());
+	RUN(test_relay(0));
+	RUN(test_relay(1));
+	RUN(test_relay(41));
 	CHECK_DONE();
 }
