@@ -39,8 +39,9 @@ class Alternates:
         devices.on_open = self._opened
         devices.on_refused = self._refused
         devices.on_subdevices = self.configured
-        core.controls.move_default = self.choose
-        core.controls.restored = lambda: self._expect("default")
+        core.controls.choices.place = self.choose
+        core.controls.choices.remake = self.remake
+        core.controls.restored = self._restored
         for device in core.devices:
             self._look(device.number, asked=True)
         self._last, self._since = 0, {}
@@ -57,13 +58,13 @@ class Alternates:
             return (self._core.subdevices[name].device,)
         home = configured.device
         order = (home, *self._core.devices[home].alternates)
-        chosen = self._core.controls.chosen if name == "default" else None
+        chosen = self._core.controls.choices.chosen(name)
         return tuple(dict.fromkeys(order if chosen is None else (chosen, *order)))
 
     def reason(self, name: str) -> str:
         """Why a sub-device is not on its preferred device, in words; empty if it is."""
         current = self._core.subdevices[name].device
-        chosen = self._core.controls.chosen if name == "default" else None
+        chosen = self._core.controls.choices.chosen(name)
         return fallback.reason(self._known(name), current, self._rule(name), chosen)
 
     def _names(self) -> list[str]:
@@ -103,14 +104,24 @@ class Alternates:
             return
         self._try(sub.name, self._attempts(sub.name) or [sub.device], then)
 
-    def choose(self, number: int) -> None:
-        """Move the sub-device `default` to a device that somebody has chosen.  Raises FaultError(ENODEV)."""
-        if self._core.subdevices["default"].device == number:
-            self._tell("default")  # as for why it is there
+    def choose(self, name: str, number: int) -> None:
+        """Move a sub-device to a device that somebody has chosen.  Raises FaultError(ENODEV)."""
+        if self._core.subdevices[name].device == number:
+            self._tell(name)  # as for why it is there
             return
         held = self._devices.hold(number)  # one that cannot be opened is refused before anything has moved
-        self._place("default", number)
+        self._place(name, number)
         self._devices.drop(held)
+
+    def remake(self, sub: SubDevice) -> None:
+        """Let a sub-device offer something else; its streams follow."""
+        self._core.subdevices[sub.name] = sub
+        for stream in self._streams(sub.name):
+            if stream.lost():
+                self._pending.add(stream.id)  # once it has a device again
+            else:
+                self._move(stream, sub)
+        self._core.controls.choices.remade(sub.name)
 
     # ---- what happens ----
 
@@ -209,6 +220,10 @@ class Alternates:
             self._core.subdevices[name] = replace(self._core.subdevices[name], device=number)
             self._tell(name, current)
 
+    def _restored(self) -> None:
+        for name in self._names():
+            self._expect(name)
+
     def _seek(
         self, name: str, then: Done = lambda fault: None, *, but: int | None = None, asked: bool = False
     ) -> None:
@@ -274,8 +289,8 @@ class Alternates:
                 name=core.devices[number].name,
                 reason=core.reasons[name] or "preferred",
             )
+        core.controls.choices.moved(name)
         if name == "default":
-            core.controls.default_moved()
             return
         for touched in {number} if left is None else {number, left}:
             core.device_changed(core.devices[touched])

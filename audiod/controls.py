@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,9 @@ from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.limits import ROWS_MAX, VOL_MAX
 
 from audiod import policy
+from audiod.choices import DEFAULT, DEVICE, MODES, Choices
 from audiod.program import PROGRAMS_MAX, Program, Programs
-from audiod.saved import Saved, SavedDevice, SavedProgram
+from audiod.saved import Saved, SavedChoice, SavedDevice, SavedProgram
 
 if TYPE_CHECKING:
     from audiod.core import Core, Device, Stream
@@ -37,15 +37,15 @@ Row = dict[str, object]
 
 
 class Controls:
-    """The controls of one server; `move_default` and `changed` are set by those who do it."""
+    """The controls of one server; `restored` and `changed` are set by those who do it."""
 
     def __init__(self, core: Core) -> None:
         self.programs = Programs()
-        self.move_default: Callable[[int], None] = self._set_default
-        self.restored: Callable[[], None] = self._take_chosen  # `chosen` is what it was when the server ended
+        self.choices = Choices(core)
+        self.choices.changed = lambda: self.changed()
+        self.restored: Callable[[], None] = self.choices.take_chosen  # they are what they were at the end
         self.changed: Callable[[], None] = lambda: None  # something that survives a restart did
         self._core = core
-        self._chosen: str | None = None  # the device of `default`, where somebody chose it
         self._absent: OrderedDict[str, SavedDevice] = OrderedDict()
 
     # ---- listing ----
@@ -67,8 +67,8 @@ class Controls:
 
     def set(self, name: str, value: int, device: int | None = None, subdevice: str | None = None) -> None:
         """Set a control.  Raises FaultError: ENOENT, ENODEV, or EINVAL for a value out of its range."""
-        if name == "server.device":
-            self.choose_default(value)
+        if name == DEVICE or name in MODES:
+            self.choices.set(name, value, subdevice)
             return
         match = _NAME.fullmatch(name)
         if match is None:
@@ -99,40 +99,6 @@ class Controls:
         if program.level != level:
             program.level = level
             self._program_changed(program, "level", by)
-
-    def choose_default(self, number: int) -> None:
-        """Let the sub-device `default` play on another device.  Raises FaultError(ENODEV)."""
-        device = self._device(number)
-        configured = self._core.devices[self._core.configured_default]
-        before, self._chosen = self._chosen, None if device is configured else device.name
-        try:
-            if device is not self._core.default_device or self._chosen != before:
-                self.move_default(number)
-        except FaultError:
-            self._chosen = before
-            raise
-        if self._chosen != before:
-            self.changed()
-
-    @property
-    def chosen(self) -> int | None:
-        """The device that somebody has chosen for `default`, unless the configuration says the same."""
-        return next((device.number for device in self._core.devices if device.name == self._chosen), None)
-
-    def default_moved(self) -> None:
-        """The sub-device `default` has another device: tell."""
-        for device in self._core.devices:
-            self._core.device_changed(device)
-        self._core.publish("controls", "change", self._default_row)
-
-    def _set_default(self, number: int) -> None:
-        sub = self._core.subdevices["default"]
-        self._core.subdevices["default"] = replace(sub, device=number)
-        self.default_moved()
-
-    def _take_chosen(self) -> None:
-        if self.chosen is not None:
-            self._set_default(self.chosen)
 
     def _set_program(self, program: Program, what: str, value: int) -> None:
         if what == "level":
@@ -243,7 +209,10 @@ class Controls:
         programs = [
             SavedProgram(p.subdevice, p.name, p.level, p.muted) for p in self.programs if not p.initial
         ]
-        return Saved(self._chosen, kept + devices, programs)
+        chosen = [
+            SavedChoice(name, device) for name, device in self.choices.devices.items() if name != DEFAULT
+        ]
+        return Saved(self.choices.devices.get(DEFAULT), kept + devices, programs, chosen)
 
     def restore(self, saved: Saved) -> None:
         """Before anything is open: take over what an earlier server remembered."""
@@ -261,7 +230,9 @@ class Controls:
                 program = self.programs.get(app.subdevice, app.program)
                 program.level, program.muted = app.level, app.mute
                 self.programs.remember(program)
-        self._chosen = saved.default_device
+        self.choices.devices = {one.subdevice: one.device for one in saved.chosen}
+        if saved.default_device is not None:
+            self.choices.devices[DEFAULT] = saved.default_device
         self.restored()
 
     def added(self, device: Device) -> None:
@@ -271,19 +242,15 @@ class Controls:
             _take(device, one)
         for name in _DEVICE_FIELD:
             self._core.publish("controls", "new", partial(_device_row, device, name))
-        self._core.publish("controls", "change", self._default_row)
+        self.choices.device_added()
 
     # ---- rows ----
 
     def _server_rows(self) -> Iterator[Row]:
-        yield self._default_row()
+        yield from self.choices.rows()
         for name in _DEVICE_FIELD:
             for device in self._core.devices:
                 yield _device_row(device, name)
-
-    def _default_row(self) -> Row:
-        number, most = self._core.default_device.number, len(self._core.devices) - 1
-        return _row("server.device", "sel", number, most, None, "default")
 
     def _program_row(self, program: Program, what: str) -> Row:
         sub = self._core.subdevices.get(program.subdevice)

@@ -43,12 +43,23 @@ class SavedProgram(Struct, frozen=True):
     mute: bool = False
 
 
+class SavedChoice(Struct, frozen=True):
+    """The device that was chosen for a sub-device, both by their names."""
+
+    subdevice: Word
+    device: Text
+
+
 class Saved(Struct, frozen=True):
-    """Everything; `programs` from the one used longest ago on; `default_device` None: as configured."""
+    """Everything; `programs` from the one used longest ago on; `default_device` None: as configured.
+
+    `chosen` has the devices of other sub-devices than `default`.
+    """
 
     default_device: Text | None = None
     devices: list[SavedDevice] = []
     programs: list[SavedProgram] = []
+    chosen: list[SavedChoice] = []
 
     def to_wire(self) -> dict[str, object]:
         plain: dict[str, object] = msgspec.to_builtins(self)

@@ -20,6 +20,7 @@ from audiod.config import Config
 from audiod.core import Core, Row
 from audiod.devices import Devices
 from audiod.errors import AudiodError, ConfigError
+from audiod.subdevice import SubDevice
 
 
 class Settings:
@@ -88,18 +89,21 @@ class Settings:
         for number in sorted(touched):
             self._core.device_changed(self._core.devices[number])
 
-    def _take(self, name: str, sub: Any) -> None:
+    def _take(self, name: str, sub: SubDevice | None) -> None:
         """A sub-device has changed, or is gone (None); streams keep the one that they were opened on."""
         known = self._core.subdevices
+        before = known.get(name)
         configured = self._core.configured
         if sub is None:
             del known[name], configured[name]
+            self._core.controls.choices.configured(before, None)
             return
         if name in known and known[name].device != configured[name].device:
             known[name] = replace(sub, device=known[name].device)  # it was moved: that counts
         else:
             known[name] = sub
         configured[name] = sub
+        self._core.controls.choices.configured(before, known[name])
 
     def _told(self, act: Callable[[], list[Change]]) -> Row:
         try:

@@ -427,7 +427,7 @@ def test_one_that_cannot_be_opened_is_not_chosen(cards: Cards) -> None:
         client.call("control.set", name="server.device", value=0)
     assert where(client) == (2, None)
     cards.lose(2) if cards.house.dispatch.devices.is_open(2) else cards.news()
-    assert cards.house.dispatch.core.controls.chosen is None
+    assert cards.house.dispatch.core.controls.choices.chosen("default") is None
 
 
 # ---- drivers that end their streams ----

@@ -57,6 +57,11 @@ def test_controls(house: House, client: Client) -> None:
         "version": 1,
         "controls": [
             {**chosen, "device": None, "subdevice": "default"},
+            *[
+                {**sw, "name": f"server.mode.{mode}", "value": value, "device": None, "subdevice": sub}
+                for sub in ("default", "0")
+                for mode, value in (("play", 1), ("rec", 1), ("mon", 0))
+            ],
             {"name": "output.level", **num, **device},
             {"name": "output.mute", **sw, **device},
             {"name": "input.level", **num, **device},
@@ -82,7 +87,7 @@ def test_pages_hold_everything_once(house: House) -> None:
         found += [(r["name"], r["subdevice"], r["device"]) for r in answer["controls"]]
         after, pages = answer["next"], pages + 1
     assert pages == 2
-    assert len(found) == len(set(found)) == 5 + 2 * 200 + 2 * 200  # 200 open streams, their 200 programs
+    assert len(found) == len(set(found)) == 11 + 2 * 200 + 2 * 200  # 200 open streams, their 200 programs
 
 
 # ---- devices ----
@@ -391,6 +396,7 @@ def test_export_of_the_state(two: House) -> None:
             "default_device": "loopback",
             "devices": [{"name": "null", **full, "input_mute": True}, {"name": "loopback", **full}],
             "programs": [{"subdevice": "default", "program": "test", "level": 7, "mute": False}],
+            "chosen": [],
         },
     }
     client.call("control.set", name="server.device", value=0)

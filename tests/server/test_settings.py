@@ -283,7 +283,8 @@ def test_devices_are_added_and_those_left_out_stay(tmp_path: Path) -> None:
     news = [row for topic, row in client.told("changed") if row["event"] == "new"]
     assert [row["name"] for row in news if "driver" in row] == ["loopback"]
     assert {(row["name"], row["device"]) for row in news if "driver" not in row} == {
-        (f"{way}.{what}", 1) for way in ("output", "input") for what in ("level", "mute")
+        *((f"{way}.{what}", 1) for way in ("output", "input") for what in ("level", "mute")),
+        *((f"server.mode.{mode}", None) for mode in ("play", "rec", "mon")),
     }
     client.call("control.set", name="output.level", value=9, device=1)
     assert client.call("open", mode="play", device="1")["device"] == 1

@@ -159,7 +159,7 @@ def test_a_state_of_ten_thousand_programs(tmp_path: Path) -> None:
     while after is not None:
         more, after = core.controls.page(after)
         rows += more
-    assert len({str(row["name"]) for row in rows}) == 5 + 2 * PROGRAMS_MAX
+    assert len({str(row["name"]) for row in rows}) == 8 + 2 * PROGRAMS_MAX
 
 
 def test_names_that_no_program_can_have_are_left_out() -> None:

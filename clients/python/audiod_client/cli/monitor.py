@@ -37,11 +37,11 @@ def line(row: Row) -> str:
     elif kind == "mute":
         shown = "muted" if value else "not muted"
     elif (base, kind) == ("server", "device"):
-        base, shown = "default", f"snd/{value}"
+        base, shown = str(row.get("subdevice") or "default"), f"snd/{value}"
     else:
         base, shown = f"{base}.{kind}", f"{value}"
     sub = row.get("subdevice")
-    where = row.get("device") if sub is None or base == "default" else sub
+    where = row.get("device") if sub is None or base == sub else sub
     place = "" if where is None else f"snd/{clean(where)}"
     if event == "gone":
         shown = "gone"
