@@ -33,6 +33,7 @@ from audiod.devices import CARDS, Devices, gone
 from audiod.engine import Wire
 from audiod.hotplug import Hotplug
 from audiod.listener import Peer, turn_away
+from audiod.midi.patchbay import Patchbay
 from audiod.ownership import Ownership
 from audiod.queries import Queries
 from audiod.session import Session
@@ -78,6 +79,7 @@ class Dispatch:
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
+        self.patchbay = Patchbay(clock)
         self.sockets: list[str] = []
         self.ending = False
         self.on_accepted: Callable[[int], None] = lambda ident: None
@@ -143,6 +145,7 @@ class Dispatch:
                 streams_max=self._sndio_streams,
                 dismissed=self._dismissed,
                 prepare=self.alternates.prepare,
+                patchbay=self.patchbay,
             )
         return Session(
             ident,
@@ -180,6 +183,8 @@ class Dispatch:
                 self._message(conn, data)
             case eng.ConnClosed(conn, why, number):
                 self._closed(conn, why, number)
+            case eng.ConnSent(conn):
+                self._sent(conn)
             case eng.ProtocolBreach(conn, why, number):
                 self._breach(conn, why, number)
             case eng.StreamStopped(run, _):
@@ -236,6 +241,11 @@ class Dispatch:
         session = self.sessions.get(ident)
         if session is not None:
             session.breach(why.name, number)
+
+    def _sent(self, ident: int) -> None:
+        session = self.sessions.get(ident)
+        if isinstance(session, SndioSession):
+            session.sent()
 
     def unheard(self, ident: int) -> None:
         """Its time to say who it is has passed: close it if it has not."""

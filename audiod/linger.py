@@ -20,15 +20,21 @@ GREETING = 10.0  # seconds to say who one is: sndio's library says it as it conn
 class Linger:
     """Connections by id, in the order in which the wait began; `cut` ends it after `grace` seconds."""
 
-    def __init__(self, cut: Callable[[int], None], grace: float = GRACE) -> None:
+    def __init__(
+        self,
+        cut: Callable[[int], None],
+        grace: float = GRACE,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._cut = cut
         self._grace = grace
+        self._clock = clock
         self._due: deque[tuple[float, int]] = deque()
         self._some = trio.Event()
 
     def begin(self, ident: int) -> None:
         """Wait for this connection; it may be closed already when its time comes."""
-        self._due.append((trio.current_time() + self._grace, ident))
+        self._due.append((self._clock() + self._grace, ident))
         self._some.set()
 
     async def watch(self) -> None:
@@ -37,7 +43,7 @@ class Linger:
             await self._some.wait()
             while self._due:
                 due, ident = self._due[0]
-                await trio.sleep_until(due)
+                await trio.sleep(max(0.0, due - self._clock()))
                 self._due.popleft()
                 self._cut(ident)
             self._some = trio.Event()

@@ -1,9 +1,10 @@
 """One client of sndio's wire: its messages in, answers out, its one stream in between.
 
 Owns where the connection stands (audiod_protocol.sndio.server) and its stream,
-which is there from HELLO on.  Samples, STOP of a started stream and BYE never come
-here: the pump deals with them.  This wire has no words for a refusal: whatever is
-refused is logged once, with the reason, and closes the connection.  Control thread.
+which is there from HELLO on; what is no stream is a Part of another kind from then
+on.  Samples, STOP of a started stream and BYE never come here: the pump deals with
+them.  This wire has no words for a refusal: whatever is refused is logged once, with
+the reason, and closes the connection.  Control thread.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core
 from audiod.devices import Devices
 from audiod.listener import Peer
+from audiod.midi.patchbay import Patchbay
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
 from audiod.voice import SndioVoice
@@ -53,6 +55,19 @@ class Owners(Protocol):
     def enter(self, ident: int, peer: Peer, cookie: bytes) -> Fault | None: ...
 
     def leave(self, ident: int) -> None: ...
+
+
+class Part(Protocol):
+    """What a connection is from HELLO on, unless it is a stream."""
+
+    def message(self, data: bytes) -> None:
+        """What the client says; raises RemoteProtocolError, FaultError."""
+
+    def sent(self) -> None:
+        """Its socket has taken what was queued, which `Conn.notify_sent` had asked for."""
+
+    def end(self) -> None:
+        """The connection is closed."""
 
 
 class SndioSession:
@@ -74,6 +89,7 @@ class SndioSession:
         streams_max: int,
         dismissed: Callable[[int], None],
         prepare: Prepare,
+        patchbay: Patchbay,
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -90,6 +106,8 @@ class SndioSession:
         self._streams_max = streams_max
         self._dismissed = dismissed
         self._prepare = prepare
+        self._patchbay = patchbay
+        self._part: Part | None = None
         self._backlog = Backlog()
         self._log = log.get(client=ident)
 
@@ -105,6 +123,9 @@ class SndioSession:
         if self.closing or self._backlog.keeps(data, self.refuse):
             return
         try:
+            if self._part is not None:
+                self._part.message(data)
+                return
             for stream in self.streams.values():
                 if stream.must_wait("a message behind STOP", lambda: self.message(data)):
                     return
@@ -113,6 +134,11 @@ class SndioSession:
             self.refuse(error.fault)
         except FaultError as error:
             self._turn_away(error.fault)
+
+    def sent(self) -> None:
+        """What was queued is in its socket."""
+        if self._part is not None and not self.closing:
+            self._part.sent()
 
     def refuse(self, fault: Fault) -> None:
         """The client broke the protocol: close."""
@@ -136,6 +162,8 @@ class SndioSession:
         for stream in self.streams.values():
             stream.lose()
         self.streams.clear()
+        if self._part is not None:
+            self._part.end()
         self._owners.leave(self.id)
         self.conn.free()
 
@@ -175,6 +203,9 @@ class SndioSession:
         if self.ending is not None:
             raise FaultError(self.ending)
         kind = self._wire.kind
+        if kind is Kind.MIDI:
+            self._open_midi(hello)
+            return
         if kind is not Kind.AUDIO:
             raise FaultError(
                 Fault(
@@ -247,6 +278,15 @@ class SndioSession:
             mode=str(mode),
             wire=WIRE,
         )
+
+    def _open_midi(self, hello: Hello) -> None:
+        client = self._patchbay.open(self.id, self.conn, self._wire, self._core.subdevices, self._bye)
+        self._part = client
+        self._log.info("midi.open", hub=client.hub.name, name=hello.who, **self.peer.facts)
+
+    def _bye(self) -> None:
+        self.closing = True
+        self.conn.close(flush=False)
 
     @property
     def _stream(self) -> ClientStream:

@@ -63,7 +63,8 @@ class Outbox:
         return b"".join(taken)
 
     def clear(self) -> None:
-        """Drop all that waits; what is under way is not gone on with."""
+        """Drop all that waits; a message of which the beginning has left is not gone on with."""
+        self.dropped += len(self._queue)
         self._queue.clear()
         self.used = 0
         self._owner = None

@@ -19,7 +19,7 @@ from audiod.engine import EngineError
 # ---- refusals ----
 
 
-@pytest.mark.parametrize("mode", [0x4, 0x8, 0xC, 0x100, 0x200, 0x300])
+@pytest.mark.parametrize("mode", [0x100, 0x200, 0x300])
 def test_other_kinds_are_not_served_yet(house: House, logged: io.StringIO, mode: int) -> None:
     client = house.sndio()
     assert client.open(mode) == []
