@@ -21,7 +21,7 @@ import trio
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import DeviceClock
 
-from audiod import log
+from audiod import log, trouble
 from audiod.cards.scan import CardError
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
@@ -105,7 +105,7 @@ class Devices:
         """The opening of a device that is held."""
         opening = self.all[number].opening
         if opening is None:
-            raise FaultError(gone(self.all[number].row))
+            raise FaultError(trouble.gone(self.all[number].row))
         return opening
 
     def handle(self, number: int) -> engine.Device:
@@ -321,15 +321,12 @@ class Devices:
 
     def _refused(self, device: OpenDevice, error: EngineError | CardError) -> Fault:
         row = device.row
-        reason = error.strerror if isinstance(error, EngineError) else f"alsa: {error}"
+        number = error.errno or ENODEV
+        reason = str(error.strerror) if isinstance(error, EngineError) else f"alsa: {error}"
         self._log.error("device.refused", device=row.number, name=row.name, reason=reason)
         self._set_state(device, DeviceState.LOST if device.lost else DeviceState.FAILED, reason)
-        self.on_refused(row.number, error.errno or 0 if isinstance(error, EngineError) else ENODEV)
-        return Fault(
-            Code.ENODEV,
-            f"device {row.number} ({row.name}) cannot be opened: {reason}",
-            "mend the cause and open the stream again; audiod's log has the details",
-        )
+        self.on_refused(row.number, number)
+        return trouble.refused(row, reason, number)
 
     def _begin(self, device: OpenDevice, ident: int, handle: engine.Device) -> Opening:
         """It is open."""
@@ -405,12 +402,3 @@ class Devices:
 
 async def _is_ready(device: OpenDevice) -> None:
     """Nobody else has an interest in it."""
-
-
-def gone(device: Device) -> Fault:
-    """What the streams of a device that went away are told."""
-    return Fault(
-        Code.ENODEV,
-        f"device {device.number} ({device.name}) went away",
-        "close the stream and open another; the device is opened again at the next open",
-    )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from audiod_protocol.errors import Code, Fault
 
 from audiod import engine as eng
-from audiod import log, policy, realtime
+from audiod import log, policy, realtime, trouble
 from audiod.alternates import Alternates, Present
 from audiod.cards import kernel
 from audiod.cards.access import Access
@@ -29,7 +29,7 @@ from audiod.cards.rows import endpoint_row
 from audiod.cards.scan import Scanner
 from audiod.config import Config
 from audiod.core import Core, Row
-from audiod.devices import CARDS, Devices, gone
+from audiod.devices import CARDS, Devices
 from audiod.engine import Wire
 from audiod.hotplug import Hotplug
 from audiod.listener import Peer, turn_away
@@ -206,7 +206,7 @@ class Dispatch:
             case eng.DeviceFailed(ident, number):
                 self.devices.failed(ident, number, os.strerror(number))
             case eng.DeviceLost(ident, number):
-                self.devices.lost(ident, number, os.strerror(number))
+                self.devices.lost(ident, number, trouble.lost(number))
             case eng.ThreadStarted():
                 self._thread(event)
             case eng.Synced():
@@ -314,7 +314,7 @@ class Dispatch:
 
     def _device_failed(self, number: int, errno: int) -> None:
         """Streams that were not started move or die here, started ones are ended by the engine."""
-        self.alternates.lost(number, errno, lambda: self._end_ready(gone(self.core.devices[number])))
+        self.alternates.lost(number, errno, lambda: self._end_ready(trouble.gone(self.core.devices[number])))
 
     def _end_ready(self, fault: Fault) -> None:
         for session in list(self.sessions.values()):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from audiod_protocol.errors import FaultError
 
-from audiod.devices import Devices, gone
+from audiod import trouble
+from audiod.devices import Devices
 from audiod.opening import Opening
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Seat:
     def handle(self) -> engine.Device:
         """Of the device in the engine.  Raises FaultError(ENODEV): it has failed."""
         if self.on.handle is None:
-            raise FaultError(gone(self.on.device.row))
+            raise FaultError(trouble.gone(self.on.device.row))
         return self.on.handle
 
     @property

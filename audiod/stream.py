@@ -19,9 +19,9 @@ from audiod_protocol.negotiation import resolve
 from audiod_protocol.params import Par
 from audiod_protocol.states import Act, State, advance
 
-from audiod import core, log
+from audiod import core, log, trouble
 from audiod.core import Core
-from audiod.devices import Devices, gone
+from audiod.devices import Devices
 from audiod.engine import EndReason, EngineError, StreamPar
 from audiod.seat import Seat
 from audiod.streampar import measured, stream_par
@@ -319,7 +319,7 @@ class ClientStream:
                 "close it and open another; feed it sooner, or use policy ignore or sync",
             )
         else:
-            fault = gone(self._core.devices[self.row.sub.device])
+            fault = trouble.gone(self._core.devices[self.row.sub.device])
         self.die(fault)
 
     def die(self, fault: Fault) -> None:

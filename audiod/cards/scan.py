@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from errno import EINVAL, ENODEV
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,14 @@ Stamp = tuple[object, ...]
 
 class CardError(Exception):
     """A card must not, or cannot, be opened; `str()` says why."""
+
+    errno = EINVAL
+
+
+class AbsentError(CardError):
+    """It is not in this machine."""
+
+    errno = ENODEV
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class Scanner:
         pcm = kernel.resolve(argument, self.roots)
         if pcm is None:
             there = ", ".join(f"@{card.identity}" for card in kernel.find_cards(self.roots))
-            raise CardError(f"{argument}: the card is not there" + (f", but {there}" if there else ""))
+            raise AbsentError(f"{argument}: the card is not there" + (f", but {there}" if there else ""))
         why = self.refuses(pcm)
         if why is not None:
             raise CardError(f"{pcm}: {why}")

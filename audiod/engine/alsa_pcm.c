@@ -14,6 +14,7 @@
 #include "drivers.h"
 
 #define NSEC		1000000000LL
+#define LEFT		"%s went away while it was opened"
 #define STRAY_MAX	16		/* time stamps that cannot be, until the card's are no longer asked for */
 
 /* ---- opening: control thread ------------------------------------------------ */
@@ -294,7 +295,7 @@ alsa_pcm_setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *
 	struct alsa_sw *sw = NULL;
 	struct alsa_why each = { 0 };
 	struct drv_par got;
-	int rc, i, has = 0;
+	int rc, i, has = 0, gone = 0;
 
 	alsa_listen(1);
 	if (alsa.pcm_hw_params_malloc(&base) < 0 || alsa.pcm_hw_params_malloc(&hw) < 0 ||
@@ -310,9 +311,12 @@ alsa_pcm_setup(struct alsa_dir *p, const struct alsa_format *f, struct drv_par *
 			if (rc == 0 || !has)
 				*why = each;
 			has |= any(p, base, i) >= 0;
+			gone |= rc == -ENODEV;
 		}
 		if (rc == 0)
 			*par = got;
+		else if (gone)
+			rc = wrong(why, -ENODEV, LEFT, what(p));
 	}
 	if (sw != NULL)
 		alsa.pcm_sw_params_free(sw);

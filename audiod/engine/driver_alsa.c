@@ -78,6 +78,15 @@ set_up(struct alsa_card *d, struct alsa_why *why, int *wrong)
 	const struct alsa_format *f = common_format(d);
 	int both = d->dir[ALSA_PLAY].pcm != NULL && d->dir[ALSA_REC].pcm != NULL, i, rc;
 
+	for (i = 0; i < NDIRS && f == NULL; i++) {	/* one that is gone has nothing, either */
+		struct drv_par any = d->par;
+
+		*wrong = i;
+		if (d->dir[i].pcm != NULL && alsa_pcm_setup(&d->dir[i], alsa_format(&any.enc, 0), &any, 0,
+		    d->access, &why[i]) == -ENODEV)
+			return -ENODEV;
+		why[i] = (struct alsa_why){ 0 };
+	}
 	*wrong = both || d->dir[ALSA_PLAY].pcm == NULL ? ALSA_REC : ALSA_PLAY;
 	if (f == NULL) {
 		why[*wrong].rc = -EINVAL;

@@ -38,6 +38,7 @@ struct alsa_pcm {			/* one direction of the card */
 	unsigned rate, channels;	/* the only ones; 0: any */
 	unsigned long period, buffer;	/* the same */
 	int params_rc;			/* of snd_pcm_hw_params */
+	int any_rc;			/* of snd_pcm_hw_params_any */
 	int nfds;
 	int stamps;			/* 1: has time stamps; 2: they cannot be */
 	unsigned no_access;		/* bits: enum alsa_access that it has not */
@@ -505,7 +506,7 @@ static int
 fake_hw_any(struct alsa_pcm *p, struct alsa_hw *hw)
 {
 	*hw = (struct alsa_hw){ .pcm = p, .format = -1, .access = -1 };
-	return 0;
+	return p->any_rc;
 }
 
 static int

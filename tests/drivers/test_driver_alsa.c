@@ -202,6 +202,8 @@ test_refusals(void)
 		{ { .formats = 1 << S16_LE, .channels = 65 }, -EINVAL, "no number of channels in 1..64" },
 		{ { .formats = 1 << S16_LE, .rate = 384000 }, -EINVAL, "no rate in 4000..192000" },
 		{ { .formats = 1 << S16_LE, .params_rc = -ENOSPC }, -ENOSPC, "takes no block of about 480 frames" },
+		{ { .formats = 1 << S16_LE, .params_rc = -ENODEV }, -ENODEV, "playback went away while it was opened" },
+		{ { .formats = 1 << S16_LE, .any_rc = -ENODEV }, -ENODEV, "playback went away while it was opened: No such device" },
 		{ { .formats = 1 << S16_LE, .period = 480, .buffer = 480 }, -EINVAL, "buffer that cannot be used" },
 		{ { .formats = 1 << S16_LE, .nfds = 5 }, -EINVAL, "5 descriptors" },
 	};
