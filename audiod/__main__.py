@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import trio
 
 from audiod import __version__, config, log, options
+from audiod.audiotype import ranked
 from audiod.errors import AudiodError, ConfigError
 
 
@@ -86,7 +87,11 @@ def describe(conf: config.Config) -> str:
                 lines.append(
                     f"  snd/{sub.name}: {sub.mode}, play {sub.pmin}:{sub.pmax}, rec {sub.rmin}:{sub.rmax}, "
                     f"volume {sub.maxvol}, join {'on' if sub.join else 'off'}"
+                    + (f", type {sub.type}" if sub.type else "")
                 )
+    if conf.policy is not None:
+        lines.append(f"ducking: {ranked(conf.policy)}")
+    lines += [f"  program {rule.name}: {rule.type}" for rule in conf.programs]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from audiod.audiotype import RAMPS, segments, written
 from audiod.config import Config
 
 AT_ONCE = "applied at once"
@@ -16,6 +17,7 @@ RESTART = "needs a restart"
 
 Value = str | int | bool | list[int] | list[str] | None
 
+_DUCKING = ("ducking", "audio_type", "vol_ramp", "program")
 # of a device: what it must be closed for
 _REOPENS = ("spec", "enc", "rate", "round", "bufsz", "play_channels", "rec_channels")
 
@@ -78,8 +80,33 @@ def flatten(config: Config) -> dict[str, Value]:
                     f"{at}.subdevice.{sub.name}.rec": [sub.rmin, sub.rmax],
                     f"{at}.subdevice.{sub.name}.volume": sub.maxvol,
                     f"{at}.subdevice.{sub.name}.join": sub.join,
+                    f"{at}.subdevice.{sub.name}.type": sub.type,
                 }
-    return keys
+    return keys | _ducking(config)
+
+
+def _ducking(config: Config) -> dict[str, Value]:
+    """Types in their order, that is by priority; nothing where there is no policy."""
+    keys: dict[str, Value] = {"ducking.file": config.ducking_file}
+    policy = config.policy
+    if policy is not None:
+        keys["ducking.types"] = [one.name for one in policy.types]
+        for one in policy.types:
+            at = f"audio_type.{one.name}"
+            mates = any(other.level == one.level for other in policy.types[: policy.types.index(one)])
+            keys |= {
+                f"{at}.prio": "same" if mates else "decr",
+                f"{at}.duck_same_prio_policy": str(one.same),
+                f"{at}.duck_same_prio_percent": written(one.duck_same),
+                f"{at}.duck_lower_prio_percent": written(one.duck_lower),
+                f"{at}.preemption_by_higher": str(one.by_higher),
+                f"{at}.preemption_by_same": str(one.by_same),
+                f"{at}.transient": one.transient,
+            }
+        for name in RAMPS:
+            ramp = getattr(policy.ramps, name)
+            keys |= {f"vol_ramp.{name}.duration": ramp.ms, f"vol_ramp.{name}.profile": segments(ramp.points)}
+    return keys | {f"program.{rule.name}.type": rule.type for rule in config.programs}
 
 
 def diff(old: Config, new: Config, busy: Collection[int] = ()) -> list[Change]:
@@ -99,7 +126,7 @@ def _effect(key: str, busy: Collection[int], lost: Collection[int], known: Colle
     """`lost`: devices that are no longer configured; `known`: sub-devices that are."""
     table, *names = key.split(".")
     if table != "device":
-        return AT_ONCE if key == "server.log_level" else RESTART
+        return AT_ONCE if key == "server.log_level" or table in _DUCKING else RESTART
     number, what = names[:2]
     if int(number) in lost:
         return AT_ONCE if what == "subdevice" and names[2] in known else RESTART

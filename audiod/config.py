@@ -20,6 +20,7 @@ from audiod_protocol.params import Enc
 from audiod_protocol.sndio.messages import BASE_PORT
 
 from audiod import configfile, layers
+from audiod.audiotype import Policy, ProgramRule
 from audiod.cards import kernel
 from audiod.cards.fader import Use
 from audiod.cards.kernel import ROOTS, Roots
@@ -143,6 +144,8 @@ class Config:
     wire, None for none; `tcp`: hosts whose addresses speak it, too, "-" for all of
     this machine.  `sndio_streams`: most streams at a time on that wire.
     `reserve`: cards are reserved on the session's bus, with `priority`.
+    `policy`: of ducking, None for none; `ducking_file`: where it is from, unless the
+    files themselves have it; `programs`: which programs have which audio type.
     `origins`: which key of changes.flatten was said where, unless it is a default.
     """
 
@@ -161,6 +164,9 @@ class Config:
     state: State = State()
     reserve: bool = True
     priority: int = PRIORITY
+    policy: Policy | None = None
+    ducking_file: str | None = None
+    programs: tuple[ProgramRule, ...] = ()
     files: tuple[str, ...] = field(default=(), compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     source: Source | None = field(default=None, compare=False)
@@ -213,6 +219,7 @@ def _resolve(source: Source, merged: Merged) -> Config:
             if one.place == COMMAND_LINE:
                 raise UsageError(f"-f {one.text}: {error}", hint=error.hint) from None
             raise ConfigError([Problem(one.place, f"device {one.text}: {error}", error.hint)]) from None
+    policy = layers.ducking(merged, known, subdevices)
     unit: int = known.pick("server.unit", asked(options.unit), default=0)
     users = known.pick("server.users", default=USERS)
     if "server.users" in known.origins:
@@ -233,6 +240,9 @@ def _resolve(source: Source, merged: Merged) -> Config:
         state=_state(known, source),
         reserve=known.pick("cards.reserve", default=True),
         priority=known.pick("cards.priority", default=PRIORITY),
+        policy=policy,
+        ducking_file=known.pick("ducking.file"),
+        programs=layers.programs(merged, known),
         files=merged.files,
         origins=known.origins,
         source=source,

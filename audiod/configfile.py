@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audiod import schema, tomllines
+from audiod import duckingfile, schema, tomllines
 from audiod.errors import ConfigError, Problem
-from audiod.schema import DeviceTable, File, Problems, Setting, Table
+from audiod.schema import DeviceTable, File, Listed, Problems, Setting, Table
 
 SYSTEM = Path("/etc/audiod")
 NAME = "audiod.toml"
@@ -44,6 +44,7 @@ class Merged:
     files: tuple[str, ...] = ()
     tables: dict[str, Table] = field(default_factory=dict)
     devices: list[Device] = field(default_factory=list)
+    listed: dict[str, list[Listed]] = field(default_factory=dict)
 
     def get(self, table: str, key: str) -> Setting | None:
         return self.tables.get(table, {}).get(key)
@@ -80,11 +81,14 @@ def read(paths: Iterable[Path]) -> Merged:
             texts.append((str(path), path.read_bytes()))
         except OSError as error:
             raise _unreadable(path, error) from None
-    return merge(texts)
+    return merge(texts, follow=True)
 
 
-def merge(texts: Iterable[tuple[str, bytes]]) -> Merged:
-    """The same of texts with their names.  Raises ConfigError."""
+def merge(texts: Iterable[tuple[str, bytes]], *, follow: bool = False) -> Merged:
+    """The same of texts with their names; `follow`: the file of ducking that they name is read, too.
+
+    Raises ConfigError.
+    """
     problems = Problems()
     merged = Merged()
     for name, data in texts:
@@ -93,8 +97,65 @@ def merge(texts: Iterable[tuple[str, bytes]]) -> Merged:
         for table, settings in file.tables.items():
             merged.tables.setdefault(table, {}).update(settings)
         _add_devices(merged.devices, file.devices, problems)
+        _add_listed(merged.listed, file.listed, problems)
+    _follow(merged, problems, read_it=follow)
     problems.check()
     return merged
+
+
+def _add_listed(
+    listed: dict[str, list[Listed]], here: Mapping[str, list[Listed]], problems: Problems
+) -> None:
+    """Audio types replace those of earlier files, as their order counts; others are amended by name."""
+    for table, some in here.items():
+        if table == "audio_type":
+            listed[table] = some
+            continue
+        earlier = listed.setdefault(table, [])
+        known = {_named(one): at for at, one in enumerate(earlier)}
+        new: dict[object, str] = {}
+        for one in some:
+            name = _named(one)
+            if name is None:
+                continue  # a problem that is known already
+            if name in new:
+                problems.add(
+                    one.place, f"{table} {name!r} is at {new[name]} already", "leave one of them out"
+                )
+            new[name] = one.place
+            if name in known:
+                earlier[known[name]] = one
+            else:
+                earlier.append(one)
+
+
+def _named(one: Listed) -> object:
+    return one.settings["name"].value if "name" in one.settings else None
+
+
+def _follow(merged: Merged, problems: Problems, *, read_it: bool) -> None:
+    """Take over the types and ramps of the file in QNX's syntax that is named."""
+    named = merged.get("ducking", "file")
+    if named is None:
+        return
+    for table in duckingfile.SECTIONS:
+        for one in merged.listed.get(table, []):
+            problems.add(
+                one.place, f"{table}: those of {named.value} count", "write them there, or leave it out"
+            )
+            return
+    if not read_it:
+        return
+    try:
+        with open(named.value, "rb") as file:
+            data = file.read(duckingfile.FILE_MAX + 1)
+    except OSError as error:
+        problems.add(
+            named.origin, f"{named.value} cannot be read: {error.strerror}", "mend it, or choose another"
+        )
+        return
+    merged.files += (named.value,)
+    merged.listed |= duckingfile.parse(named.value, data, problems)
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

@@ -6,15 +6,17 @@ devices and sub-devices of either source come out alike.  Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from audiod import duckingfile
+from audiod.audiotype import Policy, ProgramRule
 from audiod.configfile import Device, Merged
 from audiod.errors import ConfigError, Problem, UsageError
 from audiod.fallback import preferred
 from audiod.options import DEVICES_MAX, Options
-from audiod.schema import Setting, Table
+from audiod.schema import Problems, Setting, Table
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SUBDEVICES_MAX, SubDevice, automatic
 
@@ -93,6 +95,56 @@ def devices(options: Options, merged: Merged, known: Layers) -> tuple[list[Wante
     return wanted, _subdevices(merged, known, len(wanted))
 
 
+def ducking(merged: Merged, known: Layers, subdevices: Iterable[SubDevice]) -> Policy | None:
+    """The policy of ducking, with which the types that sub-devices and programs are said to have agree.
+
+    Raises ConfigError, UsageError.
+    """
+    problems = Problems()
+    types = merged.listed.get("audio_type", [])
+    ramps = merged.listed.get("vol_ramp", [])
+    policy = duckingfile.policy(types, ramps, problems)
+    problems.check()
+    if policy is None:
+        return None
+    for one in types:
+        known.origins["ducking.types"] = types[0].place
+        name = one.settings["name"].value
+        known.origins |= {f"audio_type.{name}.{key}": said.origin for key, said in one.settings.items()}
+    for one in ramps:
+        name = one.settings["name"].value
+        known.origins |= {f"vol_ramp.{name}.{key}": said.origin for key, said in one.settings.items()}
+    names = ", ".join(one.name for one in policy.types)
+    for sub in subdevices:
+        origin = known.origins.get(f"device.{sub.device}.subdevice.{sub.name}.type", COMMAND_LINE)
+        if sub.type is None or policy.find(sub.type) is not None:
+            continue
+        message = f"sub-device {sub.name!r}: there is no audio type {sub.type!r}"
+        if origin == COMMAND_LINE:
+            raise UsageError(message, hint=f"there are {names}")
+        problems.add(origin, message, f"there are {names}")
+    for one in merged.listed.get("program", []):
+        said = one.settings["type"]
+        if policy.find(said.value) is None:
+            problems.add(
+                said.origin,
+                f"program {one.settings['name'].value!r}: there is no audio type {said.value!r}",
+                f"there are {names}",
+            )
+    problems.check()
+    return policy
+
+
+def programs(merged: Merged, known: Layers) -> tuple[ProgramRule, ...]:
+    """The rules for programs that cannot say their type, in their order."""
+    found = []
+    for one in merged.listed.get("program", []):
+        name, kind = one.settings["name"], one.settings["type"]
+        known.origins[f"program.{name.value}.type"] = kind.origin
+        found.append(ProgramRule(name.value, kind.value))
+    return tuple(found)
+
+
 def _of_options(options: Options, known: Layers) -> list[Wanted]:
     place = "" if options.defaulted and "-f" not in options.placed else COMMAND_LINE
     found = []
@@ -108,7 +160,7 @@ def _of_options(options: Options, known: Layers) -> list[Wanted]:
         found[first] = replace(found[first], alternates=tuple(others), named=COMMAND_LINE)
     if not {"-a", "-e", "-w", "-f", "-F"}.issuperset(options.placed):
         for sub in options.subdevices:
-            for key in ("play", "rec", "mode", "join", "volume"):
+            for key in ("play", "rec", "mode", "join", "volume", "type"):
                 known.origins[f"device.{sub.device}.subdevice.{sub.name}.{key}"] = COMMAND_LINE
     return found
 
@@ -173,4 +225,5 @@ def _subdevice(number: int, name: str, table: Table) -> SubDevice:
         rmax=rec[1],
         maxvol=said("volume", plain.maxvol),
         join=said("join", plain.join),
+        type=said("type", plain.type),
     )

@@ -18,6 +18,7 @@ from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
 from audiod_protocol.params import Enc
 
 from audiod import spec
+from audiod.audiotype import check_name as check_type
 from audiod.errors import UsageError
 from audiod.fallback import preferred
 from audiod.policy import Share
@@ -48,7 +49,7 @@ HOST_LENGTH_MAX = 255  # of a name in the DNS
 USAGE = """\
 usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
               [-F SPEC] [-f SPEC] [-j on|off] [-L addr] [-m mode] [-r rate]
-              [-s name] [-U unit] [-v volume] [-w on|off] [-z nframes]
+              [-s name[,type=TYPE]] [-U unit] [-v volume] [-w on|off] [-z nframes]
               [--config FILE] [--socket PATH] [--sndio PATH|none]
               [--share session|group] [--state DIR|none] [--system]
               [--log-level LEVEL] [--no-realtime]
@@ -68,7 +69,8 @@ usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
     -j on|off    join or expand channels (default: on)
     -m mode      play, rec, mon, separated by commas (default: play,rec)
     -v volume    most volume of a stream, 0..127 (default: 127)
-  -s name        a sub-device of the last -f; programs open it as snd/name
+  -s name        a sub-device of the last -f; programs open it as snd/name;
+                 name,type=TYPE: with the audio type of those that say none
   for all devices:
     -r rate      Hz (default: 48000)
     -z nframes   block (default: 480, or a quarter of -b)
@@ -238,7 +240,12 @@ class _Reading:
         self.opts = replace(self.opts, defaulted=True)
         return self._device(self.default)
 
-    def _subdevice(self, name: str) -> None:
+    def _subdevice(self, text: str) -> None:
+        name, comma, option = text.partition(",")
+        kind = option.removeprefix("type=") if comma else None
+        if kind is not None and (not option.startswith("type=") or check_type(kind)):
+            wrong = check_type(kind) if option.startswith("type=") else f"{option!r:.40}: no such option"
+            raise UsageError(f"-s {name}: {wrong}", hint="write -s name, or -s name,type=TYPE")
         wrong = check_name(name)
         if wrong is not None:
             raise UsageError(f"-s {wrong}", hint="a name such as rear")
@@ -246,7 +253,7 @@ class _Reading:
             raise UsageError(f"-s {name}: already defined", hint="give each sub-device its own name")
         if self.last is None:
             self.last = self._default_device()
-        self._add(self._made(name, self.last))
+        self._add(replace(self._made(name, self.last), type=kind))
 
     def _made(self, name: str, device: int) -> SubDevice:
         now = self.now

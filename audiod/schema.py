@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,8 @@ from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
 from audiod_protocol.params import Enc
 from msgspec import Meta
 
-from audiod import spec
+from audiod import audiotype, spec
+from audiod.audiotype import Percents, Preempt, Same
 from audiod.cards.fader import Use
 from audiod.errors import AudiodError, ConfigError, Problem
 from audiod.fallback import OnLoss, OnNew
@@ -55,11 +56,20 @@ class DeviceTable:
 
 
 @dataclass
+class Listed:
+    """One element of an array of tables: its settings, and where it begins."""
+
+    place: str
+    settings: Table
+
+
+@dataclass
 class File:
-    """What one file says."""
+    """What one file says; `listed`: of LISTED, in its order."""
 
     tables: dict[str, Table] = field(default_factory=dict)
     devices: list[DeviceTable] = field(default_factory=list)
+    listed: dict[str, list[Listed]] = field(default_factory=dict)
 
 
 class Problems:
@@ -138,6 +148,16 @@ def _name(value: str) -> str:
     return value
 
 
+def _type_name(value: str) -> str:
+    if wrong := audiotype.check_name(value):
+        raise ValueError(wrong)
+    return value
+
+
+def _percents(value: int | str) -> Percents:
+    return audiotype.percents(str(value))
+
+
 # ---- tables -----------------------------------------------------------------------------
 
 
@@ -178,6 +198,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "streams": _int(1, SNDIO_STREAMS_MAX, "a number of streams"),
     },
     "state": {"path": _ABSOLUTE, "enabled": _BOOL},
+    "ducking": {"file": _ABSOLUTE},
     "cards": {"reserve": _BOOL, "priority": _int(PRIORITY_MIN, PRIORITY_MAX, "a priority")},
 }
 DEVICE = {
@@ -194,17 +215,50 @@ SUBDEVICE = {
     "mode": Key(str, "play, rec and mon, separated by commas,", _mode),
     "join": _BOOL,
     "volume": _int(0, VOLUME_MAX, "a volume"),
+    "type": Key(str, "the name of an audio type", _type_name),
 }
-_TOP = (*TABLES, "device")
-_EVERY = {**TABLES, "device": DEVICE, "device.subdevice": SUBDEVICE}
+_PERCENTS = Key(int | str, "a percentage, 0..100, noducking or channels such as ch0:50,ch1:100,", _percents)
+_PREEMPT = Key(Literal[tuple(map(str, Preempt))], "one of " + ", ".join(Preempt), Preempt)
+_TYPE = Key(str, "the name of an audio type", _type_name)
+LISTED: dict[str, dict[str, Key]] = {
+    "audio_type": {
+        "name": _TYPE,
+        "prio": Key(Literal["same", "decr"], "same or decr"),
+        "duck_same_prio_policy": Key(Literal[tuple(map(str, Same))], "one of " + ", ".join(Same), Same),
+        "duck_same_prio_percent": _PERCENTS,
+        "duck_lower_prio_percent": _PERCENTS,
+        "preemptable": _BOOL,
+        "preemption_by_higher": _PREEMPT,
+        "preemption_by_same": _PREEMPT,
+        "transient": _BOOL,
+    },
+    "vol_ramp": {
+        "name": Key(Literal[audiotype.RAMPS], "one of " + ", ".join(audiotype.RAMPS)),
+        "duration": _int(0, audiotype.RAMP_MS_MAX, "milliseconds"),
+        "profile": Key(str, "segments such as 20:10,60:80,20:10", audiotype.profile),
+    },
+    "program": {
+        "name": Key(Annotated[str, Meta(min_length=1)], "the name of a program"),
+        "type": _TYPE,
+    },
+}
+_REQUIRED = {
+    "audio_type": ("name",),
+    "vol_ramp": ("name", "duration"),
+    "program": ("name", "type"),
+}
+_TOP = (*TABLES, "device", *LISTED)
+_EVERY = {**TABLES, "device": DEVICE, "device.subdevice": SUBDEVICE, **LISTED}
 
 
 def read(tree: Mapping[str, Any], where: Callable[[Path], str], problems: Problems) -> File:
     """What a parsed file says, without what is wrong in it: that goes to `problems`."""
-    return _Reading(where, problems).file(tree)
+    return Reading(where, problems).file(tree)
 
 
-class _Reading:
+class Reading:
+    """One reading; paths are as tomllines has them."""
+
     def __init__(self, where: Callable[[Path], str], problems: Problems) -> None:
         self.where = where
         self.problems = problems
@@ -217,25 +271,34 @@ class _Reading:
             elif name == "device":
                 for number, one in enumerate(self._list(value, (name,))):
                     file.devices.append(self._device(one, (name, number)))
+            elif name in LISTED:
+                for number, one in enumerate(self._list(value, (name,))):
+                    file.listed.setdefault(name, []).append(self.listed(one, (name, number)))
             else:
                 self._unknown((name,), _TOP)
         return file
 
     def _device(self, value: Any, path: Path) -> DeviceTable:
-        self._need(value, path, "spec")
+        self._need(value, path, "spec", "device")
         device = DeviceTable(self.where(path), self._table(value, path, DEVICE, "subdevice"))
         subs = value.get("subdevice", []) if isinstance(value, dict) else []
         for number, one in enumerate(self._list(subs, (*path, "subdevice"))):
             here = (*path, "subdevice", number)
-            self._need(one, here, "name")
+            self._need(one, here, "name", "sub-device")
             device.subdevices.append(self._table(one, here, SUBDEVICE))
         return device
 
-    def _need(self, value: Any, path: Path, name: str) -> None:
+    def listed(self, value: Any, path: Path, required: Sequence[str] = (), assign: str = " = ") -> Listed:
+        """An element of one of LISTED; `required`: keys that must be there besides its own."""
+        name = str(path[0])
+        for key in dict.fromkeys((*_REQUIRED[name], *required)):
+            self._need(value, path, key, name, assign)
+        return Listed(self.where(path), self._table(value, path, LISTED[name]))
+
+    def _need(self, value: Any, path: Path, name: str, what: str, assign: str = " = ") -> None:
         if isinstance(value, dict) and name not in value:
-            what = "sub-device" if name == "name" else "device"
             self.problems.add(
-                self.where(path), f"{_dotted(path)}: the {what} has no {name}", f"write {name} = ..."
+                self.where(path), f"{_dotted(path)}: the {what} has no {name}", f"write {name}{assign}..."
             )
 
     def _list(self, value: Any, path: Path) -> list[Any]:
@@ -277,7 +340,7 @@ class _Reading:
         owner = next((owner for owner, keys in _EVERY.items() if key in keys), None)
         near = difflib.get_close_matches(key, names, 1)
         if owner is not None:
-            hint = f"{key} belongs to " + (f"[[{owner}]]" if "device" in owner else f"[{owner}]")
+            hint = f"{key} belongs to " + (f"[{owner}]" if owner in TABLES else f"[[{owner}]]")
         elif near:
             hint = f"did you mean {near[0]!r}?"
         else:

@@ -42,6 +42,7 @@ class SubDevice:
     rmax: int = 1
     maxvol: int = VOLUME_MAX
     join: bool = True
+    type: str | None = None  # audio type of streams that do not say theirs
 
     @property
     def play_channels(self) -> int:

@@ -107,11 +107,15 @@ def test_all_keys_of_a_spec() -> None:
         ("CARDS", schema.TABLES["cards"]),
         ("DEVICE", schema.DEVICE),
         ("SUB-DEVICE", schema.SUBDEVICE),
+        ("DUCKING", schema.LISTED["audio_type"]),
+        ("FILE OF DUCKING", schema.TABLES["ducking"]),
+        ("RAMPS", schema.LISTED["vol_ramp"]),
+        ("PROGRAMS", schema.LISTED["program"]),
     ],
 )
 def test_all_keys_of_the_configuration(head: str, keys: dict[str, object]) -> None:
     assert terms(section("audiod.toml.5", head)) == set(keys)
-    tables = {"server", "sndio", "defaults", "state", "cards"}
+    tables = {"server", "sndio", "defaults", "state", "ducking", "cards"}
     assert tables == set(schema.TABLES), "a table without a section"
 
 
