@@ -79,7 +79,7 @@ class Dispatch:
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
-        self.patchbay = Patchbay(clock)
+        self.patchbay = Patchbay(clock=clock)
         self.sockets: list[str] = []
         self.ending = False
         self.on_accepted: Callable[[int], None] = lambda ident: None

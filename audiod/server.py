@@ -125,7 +125,7 @@ class Server:
                 nursery.start_soon(greeting.watch)
                 nursery.start_soon(self._pass_events)
                 nursery.start_soon(dispatch.mixers.run)
-                nursery.start_soon(dispatch.patchbay.run)
+                await nursery.start(dispatch.patchbay.run)
                 if dispatch.access.reservations is not None:
                     nursery.start_soon(dispatch.access.reservations.run)
                 dispatch.devices.spawn = nursery.start_soon

@@ -36,6 +36,7 @@ from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core
 from audiod.devices import Devices
 from audiod.listener import Peer
+from audiod.midi.client import MidiClient
 from audiod.midi.patchbay import Patchbay
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
@@ -280,9 +281,29 @@ class SndioSession:
         )
 
     def _open_midi(self, hello: Hello) -> None:
-        client = self._patchbay.open(self.id, self.conn, self._wire, self._core.subdevices, self._bye)
-        self._part = client
-        self._log.info("midi.open", hub=client.hub.name, name=hello.who, **self.peer.facts)
+        def then(opened: MidiClient | Fault) -> None:
+            self._backlog.waits = False
+            if isinstance(opened, Fault):
+                self._turn_away(opened)
+                return
+            self._part = opened
+            self._log.info("midi.open", hub=opened.hub.name, name=hello.who, **self.peer.facts)
+            self._backlog.go_on(self.message)
+
+        self._backlog.waits = True
+        try:
+            self._patchbay.open(
+                self.id,
+                self.conn,
+                self._wire,
+                self._core.subdevices,
+                bye=self._bye,
+                gone=lambda: self.closing,
+                then=then,
+            )
+        except FaultError:
+            self._backlog.waits = False
+            raise
 
     def _bye(self) -> None:
         self.closing = True

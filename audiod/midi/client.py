@@ -1,11 +1,8 @@
 """MidiClient: a program of sndio's wire at a hub.
 
-Owns what the program may send (its credit), what waits to be sent to it, and its
-Parser.  Invariants: it is granted no more than what its hearers have room for and
-the server's pace allows; of what is sent to it one piece is under way, the rest
-waits in its outbox, so that one that does not read costs a fixed amount of memory.
-One that has not read for STALL seconds no longer holds up those that it hears:
-what it does not take is dropped.  Control thread.
+Owns what the program may send (its credit), its Parser, and the Feed of what is sent
+to it.  Invariant: it is granted no more than what its hearers have room for and the
+server's pace allows.  Control thread.
 """
 
 from __future__ import annotations
@@ -17,11 +14,10 @@ from audiod_protocol.connection import NeedData
 from audiod_protocol.sndio.messages import DATAMAX, Ack, Bye, Data, Flowctl, WireMode
 from audiod_protocol.sndio.server import Samples, Server
 
-from audiod import log
-from audiod.linger import Linger
+from audiod.midi.feed import Feed
 from audiod.midi.hub import Hub
 from audiod.midi.messages import Parser
-from audiod.midi.outbox import BUFFER, Outbox
+from audiod.midi.outbox import BUFFER
 from audiod.midi.pace import MESSAGE, Pace
 
 if TYPE_CHECKING:
@@ -29,47 +25,35 @@ if TYPE_CHECKING:
 
 CREDIT = BUFFER // 2  # bytes: sndiod's.  With running status two bytes may become three
 LOW = BUFFER // 4  # bytes of credit that are topped up
-STALL = 2.0  # seconds: twice what the slowest port takes for all that an end keeps
 
 
 class MidiClient:
-    """One connection that has said HELLO to `hub`; `bye` closes it, `gone` hears that it is closed.
-
-    `stalls` waits for those that do not read, by their ident.
-    """
+    """One connection that has said HELLO to `hub`; `bye` closes it, `gone` hears that it is closed."""
 
     def __init__(
         self,
-        ident: int,
         conn: engine.Conn,
         wire: Server,
         hub: Hub,
+        feed: Feed,
         *,
         pace: Pace,
-        stalls: Linger,
         bye: Callable[[], None],
-        gone: Callable[[int], None],
+        gone: Callable[[], None],
     ) -> None:
         assert wire.hello is not None
-        self.id = ident
         self.hub = hub
         self._conn = conn
         self._wire = wire
         self._sends = bool(wire.hello.mode & WireMode.MIDIOUT)
         self._hears = bool(wire.hello.mode & WireMode.MIDIIN)
         self._pace = pace
-        self._stalls = stalls
+        self._feed = feed
         self._bye = bye
         self._gone = gone
         self._parser = Parser()
-        self._outbox = Outbox()
         self._credit = 0  # bytes that it may send
         self._in_line = False  # waits for the server's pace
-        self._under_way = False  # something is in the pump, and not in its socket
-        self._waited: int | None = None  # ... and waited for, since it had taken so many pieces
-        self._taken = 0  # pieces
-        self._stalled = False  # it was waited for in vain
-        self._log = log.get(client=ident)
 
     def begin(self) -> None:
         """ACK, and the first credit."""
@@ -79,12 +63,11 @@ class MidiClient:
         self.hub.join(self)
 
     def end(self) -> None:
-        self._gone(self.id)
+        """The connection is closed."""
         self.hub.leave(self)
         self._sends = self._hears = False
-        if self._outbox.dropped:
-            self._log.info("midi.dropped", hub=self.hub.name, messages=self._outbox.dropped)
-        self._outbox.clear()
+        self._feed.end()
+        self._gone()
 
     # ---- in ----
 
@@ -131,51 +114,27 @@ class MidiClient:
 
     @property
     def room(self) -> int:
-        return self._outbox.room if self._hears and not self._stalled else BUFFER
+        return self._feed.room if self._hears else BUFFER
 
     def take(self, messages: Sequence[bytes], source: object) -> None:
-        if not self._hears:
-            return
-        if self._stalled:
-            self._outbox.dropped += len(messages)
-            return
-        self._outbox.put(messages, source)
-        self._flush()
-        if self._outbox.used and self._waited is None:
-            self._wait()
+        if self._hears:
+            self._feed.put(messages, source)
+            self._flush()
 
     def sent(self) -> None:
         """What was under way is in its socket."""
-        self._under_way = self._stalled = False
-        self._taken += 1
-        if self._outbox.used:
-            self._flush()
+        more = self._feed.taken()
+        self._flush()
+        if more:
             self.hub.changed()
 
-    def _wait(self) -> None:
-        self._waited = self._taken
-        self._stalls.begin(self.id)
-
     def stall(self) -> None:
-        """Its time is over: go on without it, if it has not read since."""
-        before, self._waited = self._waited, None
-        if not self._outbox.used:
-            return
-        if self._taken != before:
-            self._wait()
-            return
-        self._stalled = True
-        self._outbox.clear()
-        self._log.warning(
-            "midi.slow", hub=self.hub.name, reason="it does not read: what is sent to it is dropped"
-        )
-        self.hub.changed()
+        """It has been waited for long enough."""
+        if self._feed.stall():
+            self.hub.changed()
 
     def _flush(self) -> None:
-        if self._under_way:
-            return
-        data = self._outbox.take(DATAMAX)
-        if data:
-            self._under_way = True
-            self._conn.send(self._wire.send(Data(len(data))) + data)
+        piece = self._feed.take(DATAMAX)
+        if piece:
+            self._conn.send(self._wire.send(Data(len(piece))) + piece)
             self._conn.notify_sent()

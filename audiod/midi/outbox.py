@@ -53,9 +53,10 @@ class Outbox:
         return True
 
     def take(self, most: int) -> bytes:
-        """Whole messages, in their order, of `most` bytes together at most."""
-        taken, size = [], 0
-        while self._queue and size + len(self._queue[0]) <= most:
+        """Whole messages, in their order, of `most` bytes together at most, but one in any case."""
+        taken: list[bytes] = []
+        size = 0
+        while self._queue and (not taken or size + len(self._queue[0]) <= most):
             message = self._queue.popleft()
             taken.append(message)
             size += len(message)

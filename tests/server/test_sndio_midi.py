@@ -10,7 +10,8 @@ from house import House, SndioClient
 from programs import HOUSE, said
 
 from audiod.midi import patchbay
-from audiod.midi.client import CREDIT, LOW, STALL
+from audiod.midi.client import CREDIT, LOW
+from audiod.midi.feed import STALL
 from audiod.midi.outbox import BUFFER
 from audiod.midi.pace import BURST, RATE
 
@@ -145,7 +146,7 @@ def test_a_slow_reader_holds_its_sender_up_and_loses_nothing(house: House) -> No
 def stalled(house: House) -> None:
     """Let the time pass that one is waited for."""
     house.now += STALL
-    for ident in list(house.dispatch.patchbay.clients):
+    for ident in list(house.dispatch.patchbay._ends):
         house.dispatch.patchbay._stall(ident)
     house.settle()
 
