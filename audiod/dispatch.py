@@ -20,6 +20,7 @@ from audiod_protocol.errors import Code, Fault
 from audiod import engine as eng
 from audiod import log, policy, realtime, trouble
 from audiod.alternates import Alternates, Present
+from audiod.board import Board
 from audiod.cards import kernel
 from audiod.cards.access import Access
 from audiod.cards.inventory import Inventory, differences
@@ -78,6 +79,7 @@ class Dispatch:
         self.mixers = Mixers(self.devices, self.cards, self.core.controls.heard)
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
+        self.board = Board(self.core)
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
         self.patchbay = Patchbay(clock=clock)
         self.sockets: list[str] = []
@@ -146,6 +148,7 @@ class Dispatch:
                 dismissed=self._dismissed,
                 prepare=self.alternates.prepare,
                 patchbay=self.patchbay,
+                board=self.board,
             )
         return Session(
             ident,

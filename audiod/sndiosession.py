@@ -29,15 +29,17 @@ from audiod_protocol.sndio.messages import (
     WireMode,
 )
 from audiod_protocol.sndio.parameters import asked, told
-from audiod_protocol.sndio.server import Breach, Kind, Server, breach_fault
+from audiod_protocol.sndio.server import Breach, Kind, Server, breach_fault, family
 
 from audiod import core, log, policy
 from audiod.backlog import Backlog, Prepare
+from audiod.board import Board
 from audiod.core import STREAMS_MAX, Core
 from audiod.devices import Devices
 from audiod.listener import Peer
 from audiod.midi.client import MidiClient
 from audiod.midi.patchbay import Patchbay
+from audiod.sndiocontrol import SndioControl
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
 from audiod.voice import SndioVoice
@@ -91,6 +93,7 @@ class SndioSession:
         dismissed: Callable[[int], None],
         prepare: Prepare,
         patchbay: Patchbay,
+        board: Board,
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -108,6 +111,7 @@ class SndioSession:
         self._dismissed = dismissed
         self._prepare = prepare
         self._patchbay = patchbay
+        self._board = board
         self._part: Part | None = None
         self._backlog = Backlog()
         self._log = log.get(client=ident)
@@ -147,7 +151,11 @@ class SndioSession:
 
     def breach(self, why: str, number: int) -> None:
         """The pump has met DATA that may not be there."""
-        self.refuse(breach_fault(Breach[why]))
+        kind = self._wire.kind
+        if kind is Kind.CONTROL:
+            self.refuse(Fault(Code.EPROTO, f"DATA on a connection for {kind}", "open another one for sound"))
+        else:
+            self.refuse(breach_fault(Breach[why]))
 
     def dismiss(self, fault: Fault) -> None:
         """Close the connection after what is queued was sent; `fault` is nobody's to read."""
@@ -207,14 +215,9 @@ class SndioSession:
         if kind is Kind.MIDI:
             self._open_midi(hello)
             return
-        if kind is not Kind.AUDIO:
-            raise FaultError(
-                Fault(
-                    Code.ENOTSUP,
-                    f"connections for {kind} are not served yet",
-                    "audioctl shows and sets what sndioctl does",
-                )
-            )
+        if kind is Kind.CONTROL:
+            self._open_control(hello)
+            return
         sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
 
         def then(fault: Fault | None) -> None:
@@ -305,6 +308,27 @@ class SndioSession:
             self._backlog.waits = False
             raise
 
+    def _open_control(self, hello: Hello) -> None:
+        """Controls of a sub-device, whose device need not be open for that."""
+        if family(hello.devnum):
+            raise FaultError(
+                Fault(Code.ENOTSUP, "MIDI thru boxes have no controls here", "open snd/ for those of sound")
+            )
+        sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
+        self.conn.send(self._wire.send(Ack()))
+        self._part = SndioControl(
+            self.id,
+            self.conn,
+            self._wire,
+            sub.name,
+            known=self._core,
+            board=self._board,
+            prepare=self._prepare,
+            refuse=self.refuse,
+            turn_away=self._turn_away,
+        )
+        self._log.info("control.open", subdevice=sub.name, name=hello.who, **self.peer.facts)
+
     def _bye(self) -> None:
         self.closing = True
         self.conn.close(flush=False)
@@ -320,6 +344,8 @@ class SndioSession:
         self._end("client.refused", fault)
 
     def _end(self, event: str, fault: Fault) -> None:
+        if self.closing:
+            return  # it was told before, or nobody is there
         hello = self._wire.hello
         name = None if hello is None else hello.who
         self._log.warning(event, **self.peer.facts, name=name, reason=fault.message, hint=fault.hint)

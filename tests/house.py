@@ -85,8 +85,19 @@ class House:
 
     def settle(self) -> None:
         """The daemon takes every event that waits, and those that follow."""
-        for event in self.engine.events():
+        while self._taken():
+            self.dispatch.board.flush()
+
+    def settle_board(self) -> None:
+        """What has changed without an event of the engine's is told."""
+        self.dispatch.board.flush()
+        self.settle()
+
+    def _taken(self) -> bool:
+        events = list(self.engine.events())
+        for event in events:
             self.dispatch.take(event)
+        return bool(events)
 
     @property
     def device(self) -> FakeDevice:

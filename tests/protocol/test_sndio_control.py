@@ -203,9 +203,7 @@ class Desk:
     def all(self) -> list[Event]:
         found: list[Event] = []
         while self.subscription.waits:
-            data = self.subscription.take()
-            assert data
-            found += self.hear(data)
+            found += self.hear(self.subscription.take())
         return found
 
 

@@ -19,13 +19,21 @@ from audiod.engine import EngineError
 # ---- refusals ----
 
 
-@pytest.mark.parametrize("mode", [0x100, 0x200, 0x300])
-def test_other_kinds_are_not_served_yet(house: House, logged: io.StringIO, mode: int) -> None:
+def test_thru_boxes_have_no_controls(house: House, logged: io.StringIO) -> None:
     client = house.sndio()
-    assert client.open(mode) == []
+    assert client.open(0x300, "", devnum=0x10) == []
     assert client.closed
-    (line,) = said(logged, "client.refused")
-    assert "not served yet" in line
+    assert "no controls here" in said(logged, "client.refused")[0]
+
+
+@pytest.mark.parametrize(
+    ("opt", "devnum"), [("middle", 255), ("2", 255), ("", 255), ("default", 2), ("rear", 0)]
+)
+def test_controls_of_what_does_not_exist(house: House, logged: io.StringIO, opt: str, devnum: int) -> None:
+    client = house.sndio()
+    assert client.open(0x300, opt, devnum=devnum) == []
+    assert client.closed
+    assert "no sub-device" in said(logged, "client.refused")[0]
 
 
 def test_another_cookie_is_refused(house: House, sndio: SndioClient, logged: io.StringIO) -> None:
@@ -93,6 +101,8 @@ def cmd(number: int, fill: int = 0xFF) -> bytes:
     return number.to_bytes(4, "big") + bytes([fill]) * 36
 
 
+LEVEL, MUTE = (8,), (9,)  # addresses of output.level and output.mute on this house
+
 # section 7 of the wire's reference, with what precedes: said before, message, words of the reason
 ROWS: list[tuple[int, list[Say], Say, str]] = [
     (0, [], m.Hello(1, 255, 1, "default", "a"), "HELLO before AUTH"),
@@ -133,6 +143,30 @@ ROWS: list[tuple[int, list[Say], Say, str]] = [
     (1, [], m.Ctlsub(True, True), "CTLSUB on a connection for audio"),
     (1, [], m.Ctlsub(True, True, old=True), "CTLSUB_OLD on a connection for audio"),
     (1, PLAYING, m.Ctlset(1, 1), "CTLSET on a connection for audio"),
+    *[
+        (0x300, before, message, f"{name} on a connection for control")
+        for before in ([], [m.Ctlsub(True, True)])
+        for name, message in [
+            ("SETPAR", m.Setpar(m.WirePar())),
+            ("GETPAR", m.Getpar()),
+            ("START", m.Start()),
+            ("STOP", m.Stop()),
+            ("SETVOL", m.Setvol(1)),
+        ]
+    ],
+    (0x300, [], m.Data(4), "DATA on a connection for control"),
+    (0x300, [m.Ctlsub(True, True)], cmd(5, 0), "DATA on a connection for control"),
+    (0x300, [], m.Auth(bytes(16)), "AUTH for the second time"),
+    (0x300, [], m.Hello(0x300, 255, 1, "default", "a"), "HELLO for the second time"),
+    (0x300, [], cmd(15), "CTLSYNC is no message that a client sends"),
+    (0x300, [], cmd(0), "ACK is no message that a client sends"),
+    (0x300, [], m.Ctlset(0, 0), "CTLSET of control 0, which there is not"),
+    (0x300, [m.Ctlsub(True, True)], m.Ctlset(200, 1), "CTLSET of control 200, which there is not"),
+    (0x300, [], m.Ctlset(65535, 0), "CTLSET of control 65535, which there is not"),
+    (0x300, [], m.Ctlset(*LEVEL, 128), f"CTLSET: control {LEVEL[0]} is 0..127, not 128"),
+    (0x300, [m.Ctlsub(True, True)], m.Ctlset(*MUTE, 2), f"CTLSET: control {MUTE[0]} is 0..1, not 2"),
+    (0x300, [], m.Ctlset(1, 2), "CTLSET: control 1 is 0..1, not 2"),
+    (0x300, [], m.Ctlset(*LEVEL, 0xFFFF), f"CTLSET: control {LEVEL[0]} is 0..127, not 65535"),
     (1, [], m.Setpar(m.WirePar(bits=33)), "SETPAR: bits must be 1..32, not 33"),
     (1, [], m.Setpar(m.WirePar(bits=0)), "SETPAR: bits must be 1..32, not 0"),
     (1, [], m.Setpar(m.WirePar(bits=20, bps=2)), "SETPAR: 20 bits do not go into 2 bytes"),

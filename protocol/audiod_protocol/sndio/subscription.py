@@ -16,9 +16,12 @@ from typing import Final
 from audiod_protocol.sndio.descriptors import Descriptor, Kind, batches
 from audiod_protocol.sndio.messages import MSG_SIZE, Ctlset, Ctlsub, Ctlsync, encode
 
-__all__ = ["AT_ONCE", "Subscription"]
+__all__ = ["AT_ONCE", "FORGOTTEN_MAX", "Subscription"]
 
 AT_ONCE: Final = 128  # descriptors, and values, in one go: a client that stopped reading holds up little
+FORGOTTEN_MAX: Final = (
+    1024  # addresses: whoever reads so late that more have gone meanwhile is no longer believed
+)
 
 
 class Subscription:
@@ -33,6 +36,11 @@ class Subscription:
         self._describe: dict[int, None] = {}
         self._tell: dict[int, None] = {}
         self._sync = False
+        self._forgotten: dict[int, None] = {}  # whose end was told
+
+    def knew(self, addr: int) -> bool:
+        """Whether the client was told of a control at this address, though it may be gone now."""
+        return addr in self._known or addr in self._forgotten
 
     def ask(self, wish: Ctlsub, visible: Iterable[int]) -> None:
         """The client wants this from now on; `visible`: the addresses of all that it sees.
@@ -64,7 +72,7 @@ class Subscription:
 
     @property
     def waits(self) -> bool:
-        """Whether there is something to be told."""
+        """Whether there may be something to be told."""
         return bool(self._describe or self._sync or (self._values and self._tell))
 
     def take(self) -> bytes:
@@ -88,9 +96,13 @@ class Subscription:
             now, before = self._look(addr), self._known.get(addr)
             if now is not None:
                 self._known[addr] = now
+                self._forgotten.pop(addr, None)
                 yield now
             elif before is not None:
                 del self._known[addr]
+                self._forgotten[addr] = None
+                if len(self._forgotten) > FORGOTTEN_MAX:
+                    del self._forgotten[next(iter(self._forgotten))]
                 yield replace(before, kind=Kind.NONE)
 
     def _next_values(self) -> bytes:
