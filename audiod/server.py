@@ -126,7 +126,6 @@ class Server:
                 nursery.start_soon(self._pass_events)
                 nursery.start_soon(dispatch.mixers.run)
                 await nursery.start(dispatch.patchbay.run)
-                nursery.start_soon(dispatch.patchbay.run)
                 nursery.start_soon(dispatch.board.run)
                 if dispatch.access.reservations is not None:
                     nursery.start_soon(dispatch.access.reservations.run)

@@ -247,7 +247,7 @@ def test_what_is_said_while_a_device_is_opened_waits(two: House) -> None:
     waiting: list[Any] = []
     desk = Desk(two)
     desk.watch()
-    control = two.dispatch.sessions[desk.conn.conn.id]._control  # type: ignore[union-attr]
+    control = two.dispatch.sessions[desk.conn.conn.id]._part  # type: ignore[union-attr]
     assert isinstance(control, SndioControl)
     open_it = control._prepare
     control._prepare = lambda sub, then: waiting.append((sub, then))
@@ -261,10 +261,13 @@ def test_what_is_said_while_a_device_is_opened_waits(two: House) -> None:
     assert rows(two)["output.level", 0] == 127, "that is not this client's any more"
     assert desk.told()[-1] == "sync" and not desk.closed
     assert desk.set("server.device[0]", 1) == []
+    assert desk.say(m.encode(m.Ctlset(level, 3)), m.encode(m.Ctlset(8000, 3))) == []
     desk.conn.conn.vanish()
     two.settle()
     open_it(*waiting.pop())
     assert desk.closed
+    assert rows(two)["output.level", 0] == 3, "it has set that, and left"
+    assert not two.dispatch.board._controls
 
 
 def test_what_a_sub_device_offers(two: House) -> None:
