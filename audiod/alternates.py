@@ -130,8 +130,7 @@ class Alternates:
         for device in self._core.devices:
             if self._present(device.number) is not None:
                 self._look(device.number, asked=False)
-        gone = errno == errors.ENODEV or self._present(number) is False
-        self._presence[number] = Presence.ABSENT if gone else Presence.FAILED
+        self._presence[number] = Presence.ABSENT if self._gone(number, errno) else Presence.FAILED
         names = [name for name in self._names() if self._core.subdevices[name].device == number]
         left = len(names)
 
@@ -207,10 +206,14 @@ class Alternates:
                 self._move(stream, stream.sub)
 
     def _refused(self, number: int, errno: int) -> None:
-        if self._present(number) is False:
+        if self._gone(number, errno):
             self._presence[number] = Presence.ABSENT
         else:
             self._presence[number] = Presence.BUSY if errno == errors.EBUSY else Presence.FAILED
+
+    def _gone(self, number: int, errno: int) -> bool:
+        """Whether what failed has failed because the card is not there."""
+        return errno == errors.ENODEV or self._present(number) is False
 
     def _expect(self, name: str) -> None:
         """Nobody plays on it: say where the next one will, without opening anything."""

@@ -90,7 +90,9 @@ class Hotplug:
         self._folder = folder
         self._udev = udev
         self._news = trio.Event()
+        self._due = trio.Event()  # a look
         self._asked: list[Callable[[], None]] = []
+        self._done: list[Callable[[], None]] = []  # who has asked for the look that is due
         self._log = log.get()
 
     # ---- by hand ----
@@ -107,17 +109,26 @@ class Hotplug:
         async with trio.open_nursery() as nursery:
             if watch:
                 nursery.start_soon(self._watch)
+            nursery.start_soon(self._look)
             if look:
-                await self._cards.look()
+                self._due.set()
             while True:
                 await self._news.wait()
                 await self._settle()
                 self._news, asked = trio.Event(), self._asked
                 self._asked = []
                 self._act(bool(asked))
-                await self._cards.look(fresh=bool(asked))
-                for then in asked:
-                    then()
+                self._done += asked
+                self._due.set()
+
+    async def _look(self) -> None:
+        """Ask the cards; what comes meanwhile is acted upon at once, and looked at behind it."""
+        while True:
+            await self._due.wait()
+            self._due, done, self._done = trio.Event(), self._done, []
+            await self._cards.look(fresh=bool(done))
+            for then in done:
+                then()
 
     async def _settle(self) -> None:
         """Until a bunch of news is over; who asks by hand has no bunch."""

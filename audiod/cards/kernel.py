@@ -60,7 +60,7 @@ def find_cards(roots: Roots = ROOTS) -> list[Card]:
         for number, ident, driver, name in _CARDS_LINE.findall(_read(roots.proc / "cards"))
     }
     numbers = set(listed) | set(_numbers(roots.proc)) | set(_numbers(roots.sys))
-    return shortened(_card(number, *listed.get(number, ("", "", "")), roots) for number in sorted(numbers))
+    return shortened(_found(number, listed.get(number, ("", "", "")), roots) for number in sorted(numbers))
 
 
 def resolve(argument: str, roots: Roots = ROOTS) -> str | None:
@@ -140,6 +140,21 @@ def holders(card: int, device: int, direction: str, roots: Roots = ROOTS) -> lis
 
 
 # ---- a card ---------------------------------------------------------------------------
+
+_known: dict[tuple[Roots, int], tuple[object, Card]] = {}  # as it was found last
+
+
+def _found(number: int, listed: tuple[str, str, str], roots: Roots) -> Card:
+    """A card is read once, not at each question: its link is another one when it has come anew."""
+    try:
+        link = (roots.sys / f"card{number}").lstat()
+    except OSError:
+        return _card(number, *listed, roots)
+    stamp = (listed, link.st_ino, link.st_ctime_ns)
+    known = _known.get((roots, number))
+    if known is None or known[0] != stamp:
+        known = _known[roots, number] = stamp, _card(number, *listed, roots)
+    return known[1]
 
 
 def _card(number: int, ident: str, driver: str, name: str, roots: Roots) -> Card:

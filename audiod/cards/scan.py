@@ -211,8 +211,9 @@ class Scanner:
     # ---- one direction after the other ----
 
     async def _sides(self, found: Inventory, deadly: dict[str, str], error: str | None) -> list[Endpoint]:
-        stamp = (config_stamp(os.environ), tuple(card.identity for card in found.cards))
-        cards = {card.identity: card for card in found.cards}
+        config, cards = config_stamp(os.environ), {card.identity: card for card in found.cards}
+        for key in [key for key in self._cache if key[0] and key[0] not in cards]:
+            del self._cache[key]  # plugged in again it is asked again
         answered = []
         for endpoint in found.endpoints:
             messages: list[str] = []
@@ -224,6 +225,8 @@ class Scanner:
                     told = Side(error=error)
                 else:
                     card = cards.get(endpoint.card)
+                    # what is on one card is spared when another one comes; what is on none may be on any
+                    stamp = (config, *cards) if card is None else config
                     question = _Question(endpoint, direction, -1 if card is None else card.number)
                     told = await self._side(question, stamp, deadly, messages)
                 endpoint = endpoint.with_side(direction, replace(told, default=side.default))

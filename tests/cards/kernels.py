@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,7 @@ class FakeKernel:
 
     def unplug(self, number: int) -> None:
         for link in [*(self.folder / "class").glob(f"*C{number}D*"), self.folder / "class" / f"card{number}"]:
+            shutil.rmtree(link.resolve(), ignore_errors=True)
             link.unlink()
         for node in (self.folder / "dev").glob(f"*C{number}D*"):
             node.unlink()

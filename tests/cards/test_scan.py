@@ -68,6 +68,9 @@ class FakeWorker:
         return asked
 
 
+DAC_CONTROL = {"id": "DAC", "name": "USB DAC", "devices": [{"device": 0, "names": {"play": "USB Audio"}}]}
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> FakeKernel:
     made = FakeKernel(tmp_path)
@@ -82,7 +85,7 @@ def worker(machine: FakeKernel) -> FakeWorker:
     analog = {"play": "Analog", "rec": "Analog"}
     made.cards = {
         0: {"id": "HDA", "name": "HDA Intel", "devices": [{"device": 0, "names": analog}]},
-        1: {"id": "DAC", "name": "USB DAC", "devices": [{"device": 0, "names": {"play": "USB Audio"}}]},
+        1: DAC_CONTROL,
     }
     made.hints = [{"name": "default", "description": None, "direction": "Output"}]
     return made
@@ -337,6 +340,11 @@ async def test_another_card_is_asked_and_what_depends_on_cards(
     )
     await scanner.scan()
     assert told == [[("gone", DAC)]]
+    assert worker.sides_asked() == ["default play False -1 -1"], "the other card is not opened for that"
+    machine.plug(1, "DAC", usb_place("2"), "0p", bus="usb", usb=("1:2", ""))
+    worker.cards[1] = DAC_CONTROL
+    await scanner.scan()
+    assert worker.sides_asked() == ["default play False -1 -1", f"{DAC} play True 1 0"], "it may be another"
 
 
 def test_the_stamp_of_the_configuration(tmp_path: Path) -> None:

@@ -8,27 +8,27 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from daemon import Daemon, running
+from daemon import running
 from lab import virtcards
 from lab.virtcards import Virtcards
 from native import Native, Refused
-from neighbour import TOP, numbered
+from neighbour import numbered
 from sndio.card import need
 from units import a_unit
+from wanderer import RATE, Player, heard, states, where
 
 __all__ = ["a_unit"]  # a fixture
 
 FIELDS = {"rate": "[ 48000 44100 ]", "channels": "[ 1 2 ]", "format": "[ S16_LE S32_LE ]"}
 FIRST, SECOND = "alsa:hw:0,0", "alsa:hw:1,0"
 BOTH = ("-f", f"{FIRST}?dither=off", "-F", f"{SECOND}?dither=off")
-RATE, BLOCK, BUFSZ = 48000, 480, 1920
-RUN = 100  # frames that follow each other: not by chance in a fade
+BLOCK, BUFSZ = 480, 1920
 SILENCE = RATE * 300 // 1000  # frames that may be heard by nobody
 
 
@@ -39,61 +39,6 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Virtcards
     with virtcards.virtcards(tmp_path, **FIELDS) as made:
         monkeypatch.setenv("ALSA_CONFIG_PATH", made.env["ALSA_CONFIG_PATH"])
         yield made
-
-
-def heard(raw: bytes) -> np.ndarray:
-    """The numbers of the frames that a card has played, in its order; silence and fades left out."""
-    frames = np.frombuffer(raw[: len(raw) // 4 * 4], "<i2").reshape(-1, 2).astype(np.int64)
-    numbers = (frames[:, 1] - 1) * TOP + frames[:, 0] - 1
-    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
-    return np.concatenate([run for run in runs if len(run) > RUN and run[0] >= 0])
-
-
-class Player:
-    """Numbered frames played over the native protocol; `moves` are the positions that it was told."""
-
-    def __init__(self, daemon: Daemon, device: str = "default") -> None:
-        self.client = Native(daemon.socket)
-        opened = self.client.call("open", mode="play", device=device)
-        self.number = opened["stream"]
-        par = {"enc": "s16le", "pchan": 2, "rate": RATE, "appbufsz": 9600}
-        self.client.call("setpar", stream=self.number, par=par)
-        self.client.call("start", stream=self.number)
-        self.written = 0
-        self.positions: list[int] = []
-
-    def play(self, done: Callable[[], bool]) -> None:
-        """Feed it until `done`."""
-        while not done():
-            message = self.client.until(lambda m: m[0] == 2 and m[1] in ("credit", "onmove", "onstate"))
-            assert message[1] != "onstate", message
-            if message[1] == "onmove":
-                self.positions.append(message[2][2])
-            else:
-                credit = message[2][1]
-                self.client.write(self.number, numbered(self.written, credit).tobytes())
-                self.written += credit
-
-    def play_on(self, nframes: int) -> None:
-        until = (self.positions[-1] if self.positions else 0) + nframes
-        self.play(lambda: bool(self.positions) and self.positions[-1] >= until)
-
-    def stop(self) -> None:
-        self.client.call("stop", stream=self.number)
-        self.client.call("close", stream=self.number)
-        self.client.close()
-
-
-def where(daemon: Daemon, name: str = "default") -> tuple[int, str | None]:
-    for row in daemon.ask("devices")["devices"]:
-        for sub in row["subdevices"]:
-            if sub["name"] == name:
-                return row["device"], sub["reason"]
-    raise AssertionError(name)
-
-
-def states(daemon: Daemon) -> list[str]:
-    return [row["state"] for row in daemon.ask("devices")["devices"]]
 
 
 def test_it_goes_on_on_the_other_card_and_returns(tmp_path: Path, cards: Virtcards) -> None:

@@ -83,3 +83,7 @@ class Heard:
         with self.path.open("rb") as file:
             file.seek(max(self.start, HEADER))
             return file.read()
+
+    def whole(self) -> bytes:
+        """All since its card was plugged in."""
+        return self.path.read_bytes()[HEADER:]

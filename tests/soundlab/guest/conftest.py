@@ -47,9 +47,12 @@ def live() -> Iterator[Live]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def audiod(asoundrc: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """On all cards, in the order of SPECS, each open only while it plays; a unit of sndio's, too."""
+    """On all cards, in the order of SPECS, each open only while it plays; a unit of sndio's, too.
+
+    A module's own: where cards come and go for the engine alone, no daemon looks at them, too.
+    """
     devices = [word for spec in SPECS.values() for word in ("-f", spec)]
     with (
         units.unit() as unit,
