@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import trio
 
-from audiod import __version__, config, log, options
+from audiod import __version__, background, config, log, options, syslog, usage
 from audiod.audiotype import ranked
 from audiod.errors import AudiodError, ConfigError
 
@@ -18,7 +18,7 @@ from audiod.errors import AudiodError, ConfigError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run audiod with these arguments (those of the process, where there are none)."""
     try:
-        return _main(sys.argv[1:] if argv is None else argv)
+        return _main(sys.argv[1:] if argv is None else argv, background.wanted(sys.argv[0]))
     except ConfigError as error:
         print(error.line(), file=sys.stderr)
         return error.exit_code
@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
 
 
-def _main(argv: Sequence[str]) -> int:
+def _main(argv: Sequence[str], as_sndiod: bool) -> int:
     opts = options.parse(argv, config.default_device())
     if opts.help:
-        print(options.USAGE, end="")
+        print(usage.USAGE, end="")
         return 0
     if opts.version:
         print(f"audiod {__version__}")
@@ -46,20 +46,28 @@ def _main(argv: Sequence[str]) -> int:
         print("ok")
         return 0
     log.setup(conf.log_level)
+    behind = background.detach() if as_sndiod and not opts.debug else None
     _raise_nofile()
     if conf.files:
         log.get().info("config.read", files=" ".join(conf.files))
     if "device.0.spec" not in conf.origins:
         log.get().info("config.default_device", device=conf.devices[0].text, reason="no device is configured")
-    return _serve(conf)
+    return _serve(conf, behind)
 
 
-def _serve(conf: config.Config) -> int:
+def _serve(conf: config.Config, behind: background.Background | None) -> int:
     from audiod import server
     from audiod.engine import EngineError
 
+    def quietly() -> None:
+        journal = log.is_journal(sys.stderr)
+        if not journal:
+            log.setup(conf.log_level, stream=syslog.Syslog(), numbered=True)
+        assert behind is not None
+        behind.ready(keep_stderr=journal)
+
     try:
-        trio.run(server.run, conf)
+        trio.run(server.run, conf, None if behind is None else quietly)
     except EngineError as error:
         print(f"audiod: the engine cannot start: {error.strerror}", file=sys.stderr)
         return 1
@@ -74,6 +82,8 @@ def describe(conf: config.Config) -> str:
     lines.append(f"unit {conf.unit}, socket {conf.listen.path}")
     lines.append(f"sndio socket {'none' if conf.sndio is None else conf.sndio.path}, share {conf.share}")
     lines += [f"TCP port {conf.port} of {host}" for host in conf.tcp]
+    if "midi.ports" in conf.origins:
+        lines += [f"MIDI port {number}: {port.text}" for number, port in enumerate(conf.ports)]
     for device in conf.devices:
         fmt = device.format
         lines.append(
@@ -88,6 +98,7 @@ def describe(conf: config.Config) -> str:
                     f"  snd/{sub.name}: {sub.mode}, play {sub.pmin}:{sub.pmax}, rec {sub.rmin}:{sub.rmax}, "
                     f"volume {sub.maxvol}, join {'on' if sub.join else 'off'}"
                     + (f", type {sub.type}" if sub.type else "")
+                    + (", waits for MMC" if sub.mmc else "")
                 )
     if conf.policy is not None:
         lines.append(f"ducking: {ranked(conf.policy)}")

@@ -50,6 +50,8 @@ def flatten(config: Config) -> dict[str, Value]:
         "sndio.listen": list(config.tcp),
         "sndio.share": str(config.share),
         "sndio.streams": config.sndio_streams,
+        "midi.ports": [port.text for port in config.ports],
+        "midi.hold": any(port.hold for port in config.ports),
         "state.path": None if config.state.path is None else str(config.state.path),
         "state.enabled": config.state.enabled,
         "cards.reserve": config.reserve,
@@ -81,6 +83,7 @@ def flatten(config: Config) -> dict[str, Value]:
                     f"{at}.subdevice.{sub.name}.volume": sub.maxvol,
                     f"{at}.subdevice.{sub.name}.join": sub.join,
                     f"{at}.subdevice.{sub.name}.type": sub.type,
+                    f"{at}.subdevice.{sub.name}.mmc": sub.mmc,
                 }
     return keys | _ducking(config)
 
@@ -154,6 +157,7 @@ def applied(old: Config, new: Config) -> Config:
         sndio_streams=old.sndio_streams,
         realtime=old.realtime,
         users=old.users,
+        ports=old.ports,
         state=old.state,
         reserve=old.reserve,
         priority=old.priority,

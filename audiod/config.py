@@ -29,7 +29,7 @@ from audiod.core import Device, Format
 from audiod.errors import ConfigError, Problem, UsageError
 from audiod.fallback import PLAIN, Rule
 from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
-from audiod.options import Options
+from audiod.options import Options, Port
 from audiod.policy import Share, best_endpoint
 from audiod.schema import Setting
 from audiod.spec import DeviceSpec
@@ -142,8 +142,8 @@ class Config:
 
     `system`: it is the machine's, not one user's.  `sndio`: the socket of sndio's
     wire, None for none; `tcp`: hosts whose addresses speak it, too, "-" for all of
-    this machine.  `sndio_streams`: most streams at a time on that wire.
-    `reserve`: cards are reserved on the session's bus, with `priority`.
+    this machine.  `sndio_streams`: most streams at a time on that wire.  `ports`: of
+    MIDI, midi/N in their order.  `reserve`: cards are reserved on the session's bus, with `priority`.
     `policy`: of ducking, None for none; `ducking_file`: where it is from, unless the
     files themselves have it; `programs`: which programs have which audio type.
     `origins`: which key of changes.flatten was said where, unless it is a default.
@@ -161,6 +161,7 @@ class Config:
     realtime: bool = True
     log_level: str = "info"
     users: str = USERS
+    ports: tuple[Port, ...] = ()
     state: State = State()
     reserve: bool = True
     priority: int = PRIORITY
@@ -237,6 +238,7 @@ def _resolve(source: Source, merged: Merged) -> Config:
         realtime=known.pick("server.realtime", asked(options.realtime), default=True),
         log_level=known.pick("server.log_level", asked(options.log_level), default="info"),
         users=users,
+        ports=layers.ports(options, known),
         state=_state(known, source),
         reserve=known.pick("cards.reserve", default=True),
         priority=known.pick("cards.priority", default=PRIORITY),

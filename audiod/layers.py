@@ -15,10 +15,10 @@ from audiod.audiotype import Policy, ProgramRule
 from audiod.configfile import Device, Merged
 from audiod.errors import ConfigError, Problem, UsageError
 from audiod.fallback import preferred
-from audiod.options import DEVICES_MAX, Options
+from audiod.options import DEVICES_MAX, PORTS, Options, Port
 from audiod.schema import Problems, Setting, Table
 from audiod.spec import DeviceSpec
-from audiod.subdevice import SUBDEVICES_MAX, SubDevice, automatic
+from audiod.subdevice import SUBDEVICES_MAX, SubDevice, automatic, check_mmc
 
 COMMAND_LINE = "command line"
 
@@ -145,6 +145,16 @@ def programs(merged: Merged, known: Layers) -> tuple[ProgramRule, ...]:
     return tuple(found)
 
 
+def ports(options: Options, known: Layers) -> tuple[Port, ...]:
+    """The MIDI ports: the command line's, each with the -a before it, else the files'."""
+    if options.ports:
+        known.pick("midi.ports", asked(options.ports))
+        return options.ports
+    names = known.pick("midi.ports", default=PORTS)
+    hold = known.pick("midi.hold", default=False)
+    return tuple(Port(text, hold) for text in names)
+
+
 def _of_options(options: Options, known: Layers) -> list[Wanted]:
     place = "" if options.defaulted and "-f" not in options.placed else COMMAND_LINE
     found = []
@@ -160,7 +170,7 @@ def _of_options(options: Options, known: Layers) -> list[Wanted]:
         found[first] = replace(found[first], alternates=tuple(others), named=COMMAND_LINE)
     if not {"-a", "-e", "-w", "-f", "-F"}.issuperset(options.placed):
         for sub in options.subdevices:
-            for key in ("play", "rec", "mode", "join", "volume", "type"):
+            for key in ("play", "rec", "mode", "join", "volume", "type", "mmc"):
                 known.origins[f"device.{sub.device}.subdevice.{sub.name}.{key}"] = COMMAND_LINE
     return found
 
@@ -200,6 +210,10 @@ def _subdevices(merged: Merged, known: Layers, ndevices: int) -> tuple[SubDevice
             named.append(_subdevice(number, name, table))
             for key, setting in table.items():
                 known.origins[f"device.{number}.subdevice.{name}.{key}"] = setting.origin
+    if wrong := check_mmc(named):
+        other = [sub for sub in named if sub.mmc][-1]
+        place = known.origins[f"device.{other.device}.subdevice.{other.name}.mmc"]
+        raise ConfigError([Problem(place, wrong, "let one of them be without mmc")])
     subs = automatic(named, ndevices, SubDevice("default", 0))
     if len(subs) > SUBDEVICES_MAX:
         last = next(d for d in reversed(merged.devices) if d.subdevices or d is merged.devices[0])
@@ -226,4 +240,5 @@ def _subdevice(number: int, name: str, table: Table) -> SubDevice:
         maxvol=said("volume", plain.maxvol),
         join=said("join", plain.join),
         type=said("type", plain.type),
+        mmc=said("mmc", plain.mmc),
     )

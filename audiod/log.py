@@ -1,7 +1,7 @@
 """Log: named events with their facts, to stderr.
 
-A console renderer on a terminal, key=value lines elsewhere; under systemd each
-line begins with its priority `<N>`, as sd-daemon(3) wants it.  Only the control
+A console renderer on a terminal, key=value lines elsewhere; under systemd, and for
+the system's log, each line begins with its priority `<N>`, as sd-daemon(3) wants it.  Only the control
 thread logs; whoever `listen`s hears of every event but debug's, whatever is
 shown.  Levels: error (someone must act), warning (someone will notice), info
 (what a user did), debug (why we did it).
@@ -10,6 +10,7 @@ shown.  Levels: error (someone must act), warning (someone will notice), info
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import time
@@ -29,13 +30,23 @@ _TEXT_MAX = 1024  # letters of a fact that listeners are told
 _listeners: list[Listener] = []
 _shown = {"level": _LEVELS["info"]}
 
+Stream = TextIO | io.TextIOBase
 Logger = structlog.typing.FilteringBoundLogger
 
 
-def setup(level: str, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> None:
-    """Configure structlog for the process: events of `level` and above go to `stream` (stderr)."""
+def setup(
+    level: str,
+    environ: Mapping[str, str] | None = None,
+    stream: Stream | None = None,
+    *,
+    numbered: bool = False,
+) -> None:
+    """Configure structlog for the process: events of `level` and above go to `stream` (stderr).
+
+    `numbered`: its lines begin with priorities, whatever it is.
+    """
     stream = sys.stderr if stream is None else stream
-    journal = _is_journal(stream, os.environ if environ is None else environ)
+    journal = numbered or is_journal(stream, environ)
     processors: list[Any] = [
         structlog.processors.add_log_level,
         _tell,
@@ -71,7 +82,7 @@ def set_level(level: str) -> None:
 class _Careless:
     """A stream whose reader may go, or whose disk may be full: what cannot be logged is lost, no more."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -123,9 +134,9 @@ def _drop_quiet(logger: object, method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
-def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def is_journal(stream: Stream, environ: Mapping[str, str] | None = None) -> bool:
     """Whether stderr is the journal: JOURNAL_STREAM holds its device and inode."""
-    wanted = environ.get("JOURNAL_STREAM", "")
+    wanted = (os.environ if environ is None else environ).get("JOURNAL_STREAM", "")
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):

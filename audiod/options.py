@@ -1,8 +1,8 @@
 """The command line: sndiod's letters, in sndiod's order, and our long options.
 
-Order matters as in sndiod: -a -e -w apply to the next -f or -F, -c -C -j -m -v to the
-next -s (and, at the end, to the sub-device `default` where none was defined);
--r -b -z are global, the last one wins.  getopt keeps that order.  Pure: text
+Order matters as in sndiod: -a -e -w apply to the next -f or -F (-a to -q, too), -c -C -j
+-m -t -v to the next -s (and all but -t, at the end, to the sub-device `default` where none
+was defined); -r -b -z are global, the last one wins.  getopt keeps that order.  Pure: text
 in, frozen Options out; the environment and the file system are config.py's.
 """
 
@@ -23,7 +23,7 @@ from audiod.errors import UsageError
 from audiod.fallback import preferred
 from audiod.policy import Share
 from audiod.spec import DeviceSpec
-from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_name
+from audiod.subdevice import SUBDEVICES_MAX, VOLUME_MAX, SubDevice, SubMode, automatic, check_mmc, check_name
 
 LETTERS = "a:b:c:C:de:F:f:hj:L:m:Q:q:r:s:t:U:v:w:z:"
 LONG = (
@@ -45,51 +45,9 @@ DEVICES_MAX = 16  # sndiod's DEV_NMAX
 UNIT_MAX = 15  # sndio's
 HOSTS_MAX = 64  # of -L
 HOST_LENGTH_MAX = 255  # of a name in the DNS
-
-USAGE = """\
-usage: audiod [-d] [-a on|off] [-b nframes] [-C min:max] [-c min:max] [-e enc]
-              [-F SPEC] [-f SPEC] [-j on|off] [-L addr] [-m mode] [-r rate]
-              [-s name[,type=TYPE]] [-U unit] [-v volume] [-w on|off] [-z nframes]
-              [--config FILE] [--socket PATH] [--sndio PATH|none]
-              [--share session|group] [--state DIR|none] [--system]
-              [--log-level LEVEL] [--no-realtime]
-              [--check | --demo [FILE] | --help | --version]
-
-  for the device that follows as -f or -F:
-    -a on|off    open it at start and keep it open (default: off, on demand)
-    -e enc       its encoding (default: s16)
-    -w on|off    lower the volume of its streams as their number grows (default: off)
-  -f SPEC        a device: driver[:argument][?key=value&...]
-                 drivers: alsa:PCM, null, file:PATH, loopback (default: the
-                 best sound card, else null); rsnd/0 is the first card
-  -F SPEC        an alternate of the last -f: used rather than that one, and than
-                 the -F before it, as long as it is there
-  for the sub-device that follows as -s:
-    -c min:max   channels it may play on, -C min:max record from (default: 0:1)
-    -j on|off    join or expand channels (default: on)
-    -m mode      play, rec, mon, separated by commas (default: play,rec)
-    -v volume    most volume of a stream, 0..127 (default: 127)
-  -s name        a sub-device of the last -f; programs open it as snd/name;
-                 name,type=TYPE: with the audio type of those that say none
-  for all devices:
-    -r rate      Hz (default: 48000)
-    -z nframes   block (default: 480, or a quarter of -b)
-    -b nframes   buffer (default: four blocks)
-  -U unit        number of this server, 0..15 (default: 0)
-  -L addr        be there for sndio's programs on TCP, too: port 11025 + unit of
-                 this address, or of all (-); may be repeated
-  -d             log more
-  --config FILE  read FILE, not audiod.toml and audiod.d/*.toml of /etc/audiod (root)
-                 or ~/.config/audiod; what is given here wins, -f replaces its devices
-  --sndio PATH   where sndio's programs find it (default: /tmp/sndio/sockU of a system
-                 server, /tmp/sndio-UID/sockU of a user's), or nowhere: none
-  --share who    that may play and record by it at the same time: session (programs
-                 with one cookie, default) or group (all members of the users' group)
-  --system       be the server of the whole machine, though not started by root
-  --state DIR    remember volumes and the default device in DIR (default: /var/lib/audiod
-                 as root, ~/.local/state/audiod), or nowhere: none
-  --check        say what it would do, or what is wrong in the files, and end
-"""
+PORTS_MAX = 16  # sndio's names of them, midi/0 to midi/15
+PORT_LENGTH_MAX = 4095  # Linux: of a path
+PORTS = tuple(f"rmidi/{number}" for number in range(8))  # sndiod's, where no -q is given
 
 
 @dataclass(frozen=True)
@@ -105,6 +63,14 @@ class DeviceOption:
 
 
 @dataclass(frozen=True)
+class Port:
+    """One -q with the -a that preceded it; `text` as written: rmidi/N, a path, or a name of ALSA."""
+
+    text: str
+    hold: bool = False
+
+
+@dataclass(frozen=True)
 class Options:
     """The command line, read; sizes in frames, None where nothing was said."""
 
@@ -117,6 +83,8 @@ class Options:
     socket: str | None = None
     sndio: str | None = None  # a path, or "none"
     listen: tuple[str, ...] = ()  # hosts, "-" for all addresses
+    ports: tuple[Port, ...] = ()  # of MIDI; empty: nothing was said
+    debug: bool = False  # -d: under the name of sndiod also to stay in the foreground
     share: str | None = None
     system: bool = False
     state: str | None = None  # a directory, or "none"
@@ -143,6 +111,7 @@ class _Letters:
     rec: tuple[int, int] = (0, 1)
     join: bool = True
     mode: SubMode = SubMode.PLAY | SubMode.REC
+    mmc: bool = False
     maxvol: int = VOLUME_MAX
 
 
@@ -171,12 +140,15 @@ class _Reading:
         self.subdevices: list[SubDevice] = []
         self.last: int | None = None
         self.opts = Options(devices=(), subdevices=())
+        self._holds = False  # -a was given: for a device, or for a port?
 
     def take(self, letter: str, value: str) -> None:
-        if letter in _LATER:
-            _refuse_later(letter, value)
-        if letter in _LETTER or letter in ("-f", "-F", "-s"):
-            self.opts = replace(self.opts, placed=(*self.opts.placed, letter))
+        if letter == "-a":
+            self._holds = True
+        elif letter in ("-q", "-Q"):
+            self._holds = False
+        elif letter in _LETTER or letter in ("-f", "-F", "-s"):
+            self._place(letter)
         if letter in _LETTER:
             field, read = _LETTER[letter]
             change: dict[str, Any] = {field: read(letter, value)}
@@ -187,6 +159,10 @@ class _Reading:
             self.opts = replace(self.opts, **change)
         elif letter == "-L":
             self._host(value)
+        elif letter in ("-q", "-Q"):
+            self._port(letter, value)
+        elif letter == "-d":
+            self.opts = replace(self.opts, log_level="debug", debug=True)
         elif letter == "-f":
             self.last = self._device(value)
         elif letter == "-F":
@@ -194,7 +170,14 @@ class _Reading:
         elif letter == "-s":
             self._subdevice(value)
 
+    def _place(self, *letters: str) -> None:
+        """Note letters that are about devices."""
+        held = ("-a",) if self._holds else ()
+        self._holds = False
+        self.opts = replace(self.opts, placed=(*self.opts.placed, *held, *letters))
+
     def done(self, rest: Sequence[str]) -> Options:
+        self._place()
         if rest and not (self.opts.demo and len(rest) == 1):
             raise UsageError(f"{rest[-1]}: unexpected argument", hint="a device is given as -f SPEC")
         if not self.devices:
@@ -202,7 +185,9 @@ class _Reading:
         found, self.subdevices = self.subdevices, []
         orders = preferred({n: device.of for n, device in enumerate(self.devices) if device.of is not None})
         found = [replace(sub, device=orders.get(sub.device, (sub.device,))[0]) for sub in found]
-        default = self._made("default", orders.get(0, (0,))[0])
+        if wrong := check_mmc(found):
+            raise UsageError(f"-t slave: {wrong}", hint="let one of them be of -t off")
+        default = replace(self._made("default", orders.get(0, (0,))[0]), mmc=False)
         for sub in automatic(found, len(self.devices), default):
             self._add(sub)
         return replace(
@@ -236,6 +221,16 @@ class _Reading:
             raise UsageError(f"-L {host}: more than {HOSTS_MAX} addresses", hint="- is all of them")
         self.opts = replace(self.opts, listen=(*self.opts.listen, host))
 
+    def _port(self, letter: str, text: str) -> None:
+        if wrong := check_port(text):
+            raise UsageError(f"{letter} {text!r:.40}: {wrong}", hint="such as rmidi/0 or /dev/snd/midiC1D0")
+        ports = self.opts.ports
+        if any(port.text == text for port in ports):
+            return  # as with -f: the first one counts
+        if len(ports) == PORTS_MAX:
+            raise UsageError(f"{letter} {text}: more than {PORTS_MAX} MIDI ports", hint="leave some out")
+        self.opts = replace(self.opts, ports=(*ports, Port(text, self.now.hold)))
+
     def _default_device(self) -> int:
         self.opts = replace(self.opts, defaulted=True)
         return self._device(self.default)
@@ -257,7 +252,7 @@ class _Reading:
 
     def _made(self, name: str, device: int) -> SubDevice:
         now = self.now
-        return SubDevice(name, device, now.mode, *now.play, *now.rec, now.maxvol, now.join)
+        return SubDevice(name, device, now.mode, *now.play, *now.rec, now.maxvol, now.join, mmc=now.mmc)
 
     def _add(self, sub: SubDevice) -> None:
         if len(self.subdevices) == SUBDEVICES_MAX:
@@ -332,6 +327,13 @@ def check_host(host: str) -> str:
     return ""
 
 
+def check_port(text: str) -> str:
+    """What is wrong with the name of a MIDI port, or nothing; only opening it tells the rest."""
+    if not text or len(text) > PORT_LENGTH_MAX or not text.isprintable():
+        return "this cannot be the name of a MIDI port"
+    return ""
+
+
 def _share(letter: str, value: str) -> str:
     if value not in tuple(Share):
         raise UsageError(f"{letter} {value}: no such policy", hint=f"there are {', '.join(Share)}")
@@ -352,22 +354,10 @@ def _false(letter: str, value: str) -> bool:
     return False
 
 
-def _debug(letter: str, value: str) -> str:
-    return "debug"
-
-
-def _mmc(letter: str, value: str) -> None:
+def _mmc(letter: str, value: str) -> bool:
     if value not in ("off", "slave"):
-        raise UsageError(f"{letter} {value}: off or slave expected", hint="write -t off")
-    if value == "slave":
-        raise UsageError("-t slave is not there yet: no MIDI control", hint="leave it out or write -t off")
-
-
-def _refuse_later(letter: str, value: str) -> None:
-    if letter == "-t":
-        _mmc(letter, value)
-        return
-    raise UsageError(f"{letter} is not there yet: {_LATER[letter]}", hint="leave it out")
+        raise UsageError(f"{letter} {value}: off or slave expected", hint="write -t off or -t slave")
+    return value == "slave"
 
 
 _LETTER: dict[str, tuple[str, Callable[[str, str], Any]]] = {
@@ -377,12 +367,12 @@ _LETTER: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "-e": ("enc", _enc),
     "-j": ("join", _onoff),
     "-m": ("mode", _mode),
+    "-t": ("mmc", _mmc),
     "-v": ("maxvol", _number(0, VOLUME_MAX, "the volume")),
     "-w": ("autovol", _onoff),
 }
 _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "-b": ("bufsz", _number(4, spec.BUFSZ_MAX, "the buffer size")),
-    "-d": ("log_level", _debug),
     "-h": ("help", _true),
     "-r": ("rate", _number(RATE_MIN, RATE_MAX, "the rate")),
     "-U": ("unit", _number(0, UNIT_MAX, "the unit")),
@@ -399,9 +389,4 @@ _GLOBAL: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--state": ("state", _path),
     "--system": ("system", _true),
     "--version": ("version", _true),
-}
-_LATER = {
-    "-Q": "no MIDI ports",
-    "-q": "no MIDI ports",
-    "-t": "no MIDI control",
 }

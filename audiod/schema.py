@@ -24,7 +24,7 @@ from audiod.audiotype import Percents, Preempt, Same
 from audiod.cards.fader import Use
 from audiod.errors import AudiodError, ConfigError, Problem
 from audiod.fallback import OnLoss, OnNew
-from audiod.options import LEVELS, UNIT_MAX, check_host
+from audiod.options import LEVELS, PORTS_MAX, UNIT_MAX, check_host, check_port
 from audiod.policy import Share
 from audiod.subdevice import VOLUME_MAX, SubMode, check_name
 from audiod.tomllines import Path
@@ -114,6 +114,15 @@ def _hosts(value: list[str]) -> list[str]:
     return value
 
 
+def _ports(value: list[str]) -> list[str]:
+    if len(value) > PORTS_MAX:
+        raise ValueError(f"there are more than {PORTS_MAX} MIDI ports")
+    for at, text in enumerate(value):
+        if wrong := check_port(text) or ("this port is there twice" if text in value[:at] else ""):
+            raise ValueError(f"{text[:_SHOWN]!r}: {wrong}")
+    return value
+
+
 def _spec(value: str) -> tuple[str, spec.DeviceSpec]:
     return value, spec.parse(value)
 
@@ -197,6 +206,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "share": Key(Literal[tuple(map(str, Share))], "one of " + ", ".join(Share)),
         "streams": _int(1, SNDIO_STREAMS_MAX, "a number of streams"),
     },
+    "midi": {"ports": Key(list[str], "an array of MIDI ports", _ports), "hold": _BOOL},
     "state": {"path": _ABSOLUTE, "enabled": _BOOL},
     "ducking": {"file": _ABSOLUTE},
     "cards": {"reserve": _BOOL, "priority": _int(PRIORITY_MIN, PRIORITY_MAX, "a priority")},
@@ -214,6 +224,7 @@ SUBDEVICE = {
     "rec": _CHANNELS,
     "mode": Key(str, "play, rec and mon, separated by commas,", _mode),
     "join": _BOOL,
+    "mmc": _BOOL,
     "volume": _int(0, VOLUME_MAX, "a volume"),
     "type": Key(str, "the name of an audio type", _type_name),
 }

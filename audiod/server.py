@@ -243,15 +243,19 @@ def _gid(group: str) -> int | None:
 
 
 class _Announce:
-    """Says on standard output, once, that the server listens: scripts wait for this line."""
+    """Says once that the server listens: to `ready`, else on standard output: scripts wait for that line."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ready: Callable[[], None] | None) -> None:
         self.path = path
+        self.ready = ready
 
     def started(self, value: object = None) -> None:
-        print(f"ready on {self.path}; in another terminal: audioctl play FILE", flush=True)
+        if self.ready is not None:
+            self.ready()
+        else:
+            print(f"ready on {self.path}; in another terminal: audioctl play FILE", flush=True)
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, ready: Callable[[], None] | None = None) -> None:
     """Serve until a signal ends it.  Raises StartError or EngineError if it cannot start."""
-    await Server(config).serve(task_status=_Announce(config.listen.path))
+    await Server(config).serve(task_status=_Announce(config.listen.path, ready))

@@ -31,7 +31,10 @@ class SubMode(enum.Flag):
 
 @dataclass(frozen=True)
 class SubDevice:
-    """One sub-device; channel ranges are inclusive and count from 0."""
+    """One sub-device; channel ranges are inclusive and count from 0.
+
+    `mmc`: its streams wait for MMC's start, as with sndiod's -t slave.
+    """
 
     name: str
     device: int
@@ -43,6 +46,7 @@ class SubDevice:
     maxvol: int = VOLUME_MAX
     join: bool = True
     type: str | None = None  # audio type of streams that do not say theirs
+    mmc: bool = False
 
     @property
     def play_channels(self) -> int:
@@ -62,13 +66,28 @@ def check_name(name: str) -> str | None:
     return None
 
 
+def check_mmc(subs: Iterable[SubDevice]) -> str:
+    """What is wrong with those that MMC starts together, or nothing."""
+    first: SubDevice | None = None
+    for sub in subs:
+        if sub.mmc:
+            first = first or sub
+            if sub.device != first.device:
+                return (
+                    f"sub-devices {first.name} and {sub.name} are to start together by MMC "
+                    "but are of different devices, whose clocks differ"
+                )
+    return ""
+
+
 def automatic(subs: Iterable[SubDevice], ndevices: int, default: SubDevice) -> list[SubDevice]:
     """`subs`, `default` unless one has that name, and one for each device, named by its number.
 
-    Those that are named by numbers are else like the one named default.
+    Those that are named by numbers are else like the one named default, but for MMC: the
+    devices themselves never wait, and a group of MMC has one device.
     """
     found = list(subs)
     named = next((sub for sub in found if sub.name == default.name), None)
     if named is None:
         found.append(default)
-    return found + [replace(named or default, name=str(n), device=n) for n in range(ndevices)]
+    return found + [replace(named or default, name=str(n), device=n, mmc=False) for n in range(ndevices)]

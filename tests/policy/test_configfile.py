@@ -63,6 +63,11 @@ enc = "s32le"
   mode = "play,mon"
   join = false
   volume = 100
+  mmc = true
+
+[midi]
+ports = ["/dev/midi", "rmidi/1"]
+hold = true
 
 [[device]]
 spec = "loopback?rate=8000"
@@ -85,6 +90,7 @@ def test_everything_that_may_be_written() -> None:
     assert conf.sndio is not None and conf.sndio.path == Path("/run/x/sndio.sock") and conf.sndio.group
     assert (conf.tcp, conf.share, conf.sndio_streams) == (("127.0.0.1", "::1"), Share.GROUP, 64)
     assert (conf.state.path, conf.state.enabled) == (Path("/srv/state"), False)
+    assert [(port.text, port.hold) for port in conf.ports] == [("/dev/midi", True), ("rmidi/1", True)]
     assert (first.text, first.hold, first.autovol, str(first.format.enc)) == ("null", True, False, "s32le")
     assert (first.format.rate, first.format.round, first.format.bufsz, first.format.play) == (
         96000,
@@ -95,7 +101,7 @@ def test_everything_that_may_be_written() -> None:
     assert (second.hold, second.autovol, str(second.format.enc)) == (False, True, "s24le3")
     assert (second.format.rate, second.format.round, second.format.bufsz) == (8000, 960, 3840)
     assert conf.subdevices == (
-        SubDevice("rear", 0, SubMode.PLAY | SubMode.MON, 2, 3, 1, 1, 100, False),
+        SubDevice("rear", 0, SubMode.PLAY | SubMode.MON, 2, 3, 1, 1, 100, False, mmc=True),
         SubDevice("default", 0),
         SubDevice("0", 0),
         SubDevice("1", 1),
@@ -112,8 +118,8 @@ def test_every_key_has_its_origin() -> None:
         assert name == "f"
         assert lines[int(number) - 1].split("=")[0].strip() in (key.rpartition(".")[2], "spec", "round")
     assert conf.origins["device.0.rate"] == "f:9"
-    assert conf.origins["device.1.rate"] == "f:30", "its SPEC says it"
-    assert conf.origins["device.1.bufsz"] == "f:32", "made of round"
+    assert conf.origins["device.1.rate"] == "f:35", "its SPEC says it"
+    assert conf.origins["device.1.bufsz"] == "f:37", "made of round"
     assert "device.0.round" not in conf.origins
 
 
@@ -173,7 +179,7 @@ def test_letters_of_a_device_need_f_where_a_file_has_devices(line: str) -> None:
         ("[server]\nunit = " + "1" * 5000, "f:", ("not TOML",)),
         ("\n\n" + "a." * 40 + "b = 1", "f:3:", ("more than 32 parts",)),
         ("[sevrer]", "f:1:", ("no table or key 'sevrer'", "did you mean 'server'?")),
-        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "sndio, state, ducking, cards, device, audio_type")),
+        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "sndio, midi, state, ducking, cards, device")),
         ("rate = 1", "f:1:", ("rate belongs to [defaults]",)),
         ("[server]\n# x\nlog_levle = 'info'", "f:3:", ("[server] has no key 'log_levle'", "'log_level'?")),
         ("[state]\nautovol = true", "f:2:", ("autovol belongs to [[device]]",)),

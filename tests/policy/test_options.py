@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from audiod_protocol.params import Enc
 
-from audiod import config, options
+from audiod import config, configfile, options
 from audiod.cards.kernel import Roots
 from audiod.config import resolve, sizes
-from audiod.errors import UsageError
+from audiod.errors import ConfigError, UsageError
 from audiod.policy import Share
 from audiod.subdevice import SubDevice, SubMode
 
@@ -159,15 +163,17 @@ def test_channels_reach_as_far_as_the_subdevices() -> None:
         ("-F null", "-F null: this device is given already"),  # it is the default
         ("-f null -f loopback -F null", "-F null: this device is given already"),
         ("-f null -F nonsense", "there is no driver 'nonsense'"),
-        ("-q rmidi/0", "-q is not there yet"),
-        ("-Q rmidi/0", "-Q is not there yet"),
+        ("-q", "-q"),
+        ("-q " + "x" * 4096, "the name of a MIDI port"),
+        ("-Q \x07", "the name of a MIDI port"),
+        (" ".join(f"-q /dev/midi{n}" for n in range(17)), "more than 16 MIDI ports"),
         ("-L", "-L"),
         ("-L " + "x" * 256, "the name or the address of a host"),
         ("-L - " * 65, "more than 64 addresses"),
         ("--share all", "there are session, group"),
         ("--system=yes", "--system"),
-        ("-t slave", "-t slave is not there yet"),
         ("-t on", "off or slave"),
+        ("-t slave -f null -s a -f loopback -s b", "sub-devices a and b are to start together"),
         ("-x 1", "-x"),
         ("-c", "-c"),
         ("-c 1", "min:max"),
@@ -213,6 +219,101 @@ def test_refusals_are_one_line(line: str, words: str) -> None:
 
 def test_what_is_tolerated() -> None:
     parse("-t off -m play,rec,midi -d -d")
+
+
+# ---- MIDI ----
+
+
+def test_ports() -> None:
+    assert [port.text for port in conf("").ports] == [f"rmidi/{n}" for n in range(8)], "as with sndiod"
+    assert not any(port.hold for port in conf("").ports)
+    read = conf("-q rmidi/3 -a on -q /dev/midi -a off -Q hw:1,0 -q rmidi/3").ports
+    assert read == (options.Port("rmidi/3"), options.Port("/dev/midi", True), options.Port("hw:1,0"))
+
+
+def test_hold_before_a_port_is_not_about_devices() -> None:
+    files = "[[device]]\nspec='null'\n[midi]\nports=['rmidi/7']\nhold=true\n"
+    merged = configfile.merge([("f", files.encode())])
+    assert resolve(parse(""), {}, 1000, merged).ports == (options.Port("rmidi/7", True),)
+    found = resolve(parse("-a on -q /dev/midi"), {}, 1000, merged)
+    assert found.ports == (options.Port("/dev/midi", True),) and found.origins["midi.ports"] == "command line"
+    with pytest.raises(UsageError, match="-a: the devices are those of f"):
+        resolve(parse("-q /dev/midi -a on"), {}, 1000, merged)
+
+
+def test_those_that_wait_for_mmc() -> None:
+    """The manual's own example; devices by their numbers never wait, nor a `default` that nobody named."""
+    subs = parse("-r 48000 -z 400 -s default -t slave -s mmc").subdevices
+    assert {sub.name: sub.mmc for sub in subs} == {"default": False, "mmc": True, "0": False}
+    assert {sub.name: sub.mmc for sub in parse("-t slave").subdevices} == {"default": False, "0": False}
+    subs = parse("-t slave -s default").subdevices
+    assert {sub.name: sub.mmc for sub in subs} == {"default": True, "0": False}
+    parse("-t slave -f null -s a -f loopback -f null -s b -t off -f manual -s c")
+    parse("-t slave -f null -s a -F loopback -s b"), "alternates are one device"
+
+
+def test_files_say_the_same_of_mmc() -> None:
+    def of(*devices: str) -> config.Config:
+        text = "\n".join(
+            f"[[device]]\nspec='{spec}'\n[[device.subdevice]]\nname='of{spec}'\nmmc=true" for spec in devices
+        )
+        return resolve(parse(""), {}, 1000, configfile.merge([("f", text.encode())]))
+
+    assert [sub.name for sub in of("null").subdevices if sub.mmc] == ["ofnull"]
+    with pytest.raises(ConfigError, match="f:10: sub-devices ofnull and ofloopback") as refused:
+        of("null", "loopback")
+    assert refused.value.exit_code == 1
+
+
+# ---- all of sndiod's ----
+
+
+def letters_of(program: str) -> set[str]:
+    """Those that a real sndiod takes, by its own usage."""
+    done = subprocess.run([program, "-?"], capture_output=True, text=True, check=False)
+    found = set(re.findall(r"\[-([A-Za-z])", done.stderr))
+    assert len(found) > 15, done.stderr
+    return found
+
+
+@pytest.mark.parametrize("which", ["Debian's", "HEAD"])
+def test_every_letter_of_sndiod_is_taken(which: str) -> None:
+    at = shutil.which("sndiod") if which == "Debian's" else os.environ.get("SNDIO_HEAD", "") + "/bin/sndiod"
+    if at is None or not Path(at).exists():
+        pytest.skip(f"{which} sndiod is not installed: tests/check installs it where it is root and has apt")
+    assert letters_of(at) <= set(options.LETTERS) - {":"}
+
+
+EVERY = {  # a letter: a value that is not its default, and what it is then
+    "a": ("on", lambda made: made.devices[0].hold),
+    "b": ("960", lambda made: made.devices[0].format.bufsz == 960),
+    "c": ("2:3", lambda made: made.subdevices[0].pmin == 2),
+    "C": ("2:3", lambda made: made.subdevices[0].rmin == 2),
+    "e": ("s24le3", lambda made: str(made.devices[0].format.enc) == "s24le3"),
+    "F": ("loopback", lambda made: [d.alternates for d in made.devices] == [(), (0,)]),
+    "f": ("loopback", lambda made: made.devices[0].text == "loopback"),
+    "j": ("off", lambda made: not made.subdevices[0].join),
+    "L": ("127.0.0.1", lambda made: made.tcp == ("127.0.0.1",)),
+    "m": ("mon", lambda made: made.subdevices[0].mode is SubMode.MON),
+    "Q": ("/dev/midi", lambda made: made.ports[0].text == "/dev/midi"),
+    "q": ("/dev/midi", lambda made: made.ports[0].text == "/dev/midi"),
+    "r": ("44100", lambda made: made.devices[0].format.rate == 44100),
+    "s": ("rear", lambda made: made.subdevices[0].name == "rear"),
+    "t": ("slave", lambda made: made.subdevices[0].mmc),
+    "U": ("3", lambda made: made.unit == 3),
+    "v": ("65", lambda made: made.subdevices[0].maxvol == 65),
+    "w": ("on", lambda made: made.devices[0].autovol),
+    "z": ("240", lambda made: made.devices[0].format.round == 240),
+}
+
+
+def test_every_letter_does_something() -> None:
+    assert set(EVERY) | {"d", "h"} == set(options.LETTERS) - {":"}
+    for letter, (value, holds) in EVERY.items():
+        tail = "" if letter in "fs" else "-s default"
+        assert holds(conf(f"-{letter} {value} {tail}")), letter
+        assert not holds(conf("-s default")), letter
+    assert parse("-d").debug and parse("-d").log_level == "debug" and not parse("").debug
 
 
 def test_too_many() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from audiod.__main__ import main
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("-q 0", "audiod: -q is not there yet"),
+        ("-t on", "audiod: -t on: off or slave expected"),
         ("-f oss", "not there yet"),
         ("-x", "audiod: option -x not recognized"),
         ("what", "unexpected argument"),
@@ -48,6 +49,10 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "socket /x/s" in out
     assert "device 0: null?play=4: play,rec, s16le, 44100 Hz, round 480, bufsz 1920" in out
     assert "snd/rear: play,rec, play 2:3" in out
+    assert "MIDI" not in out and "MMC" not in out, "nobody has asked"
+    assert main(["--check", "-q", "rmidi/2", "-f", "null", "-t", "slave", "-s", "tape"]) == 0
+    out = capsys.readouterr().out
+    assert "MIDI port 0: rmidi/2\n" in out and re.search("snd/tape: .*, waits for MMC\n", out)
 
 
 def test_what_cannot_start_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
