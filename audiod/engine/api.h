@@ -229,6 +229,8 @@ struct stream_stats {
 	int32_t vol;
 	int32_t bypass;		/* 1: the last cycle copied it as integers */
 	int32_t delay;		/* frames at the client's rate held by its resamplers */
+	int64_t cycles;		/* blocks of its device since it joined */
+	int64_t fed;		/* those in which its samples went through, or silence in their place */
 };
 
 int	stream_new(device *, uint32_t id, const struct stream_par *, stream **);
@@ -242,6 +244,7 @@ void	stream_setmute(stream *, int on);	/* silent whatever its volume, with a ram
 /* go on playing on another device: rate and channels of par are the stream's; -EINVAL if a block of it is larger than appbufsz, -EBUSY while it moves */
 int	stream_move(stream *, device *, const struct stream_par *);
 void	stream_getstats(stream *, struct stream_stats *);
+void	streams_getstats(stream *const *, uint32_t n, struct stream_stats *);	/* of n streams, in one call */
 
 /* ---- connections ------------------------------------------------------------ */
 

@@ -261,8 +261,15 @@ stream_note(stream *s, int kind)
 }
 
 static void
+count(_Atomic int64_t *n)	/* no other thread writes it */
+{
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static void
 advance(stream *s)
 {
+	count(&s->fed);
 	s->dpos += s->dev->par.round;
 }
 
@@ -317,6 +324,7 @@ stream_cycle(stream *s, int bypass)
 	uint32_t need = 0, have = 0, n = 0;
 	int short_play, full_rec = 0;
 
+	count(&s->cycles);
 	if (stop == STOP_DRAIN) {
 		int done = cycle_drain(s, bypass);
 

@@ -115,6 +115,7 @@ struct stream {
 	_Atomic uint32_t nnotes;	/* xruns to tell the client */
 	_Atomic int note;		/* kind of the last one, XRUN_* */
 	_Atomic int64_t xruns, lost;
+	_Atomic int64_t cycles, fed;	/* blocks that it was there for / that it was fed in, by the device thread */
 	_Atomic int64_t skip, skipped;	/* SYNC, play: frames to discard (device thread) / discarded (producer) */
 	_Atomic int64_t rskip, rskipped;	/* SYNC, record: frames to give as silence / given (consumer) */
 	_Atomic int64_t arrival_ns;	/* last bytes, by the producer */

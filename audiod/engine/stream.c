@@ -142,11 +142,20 @@ stream_getstats(stream *s, struct stream_stats *st)
 	}
 	st->xruns = atomic_load(&s->xruns);
 	st->lost = atomic_load(&s->lost);
+	st->cycles = atomic_load_explicit(&s->cycles, memory_order_relaxed);
+	st->fed = atomic_load_explicit(&s->fed, memory_order_relaxed);
 	st->state = atomic_load(&s->state);
 	st->vol = (int32_t)atomic_load(&s->vol);
 	st->bypass = atomic_load(&s->bypassed);
 	st->delay = (int32_t)llround((s->chain.prs ? resamp_delay(s->chain.prs) : 0) +
 	    (s->chain.rrs ? resamp_delay(s->chain.rrs) * s->par.rate / s->dev->par.rate : 0));
+}
+
+void
+streams_getstats(stream *const *s, uint32_t n, struct stream_stats *st)
+{
+	for (uint32_t i = 0; i < n; i++)
+		stream_getstats(s[i], &st[i]);
 }
 
 /* ---- producer and consumer ends ------------------------------------------------ */

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Clock(enum.IntEnum):
@@ -163,6 +164,27 @@ class StreamStats:
     vol: int
     bypass: bool
     delay: int
+    cycles: int = 0
+    fed: int = 0
+
+
+class StreamCounts(NamedTuple):
+    """StreamStats as the engine has them, of many streams at once: integers alone."""
+
+    position: int
+    time_ns: int
+    written: int
+    consumed: int
+    captured: int
+    read: int
+    xruns: int
+    lost: int
+    state: int
+    vol: int
+    bypass: int
+    delay: int
+    cycles: int
+    fed: int
 
 
 @dataclass(frozen=True)

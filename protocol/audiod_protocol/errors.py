@@ -35,6 +35,7 @@ class Code(enum.StrEnum):
     EMFILE = "EMFILE"  # a limit on the number of streams is reached
     ENODEV = "ENODEV"  # no such device, or it cannot be opened, or it went away
     ENOENT = "ENOENT"  # no such control
+    ENOMEM = "ENOMEM"  # more than the server keeps for a client, or for all of them
     ENOSYS = "ENOSYS"  # no such method
     ENOTSUP = "ENOTSUP"  # known, but not by this server
     EPERM = "EPERM"  # not allowed for this user

@@ -39,6 +39,7 @@ __all__ = [
     "Pair",
     "array",
     "boolean",
+    "element",
     "nested",
     "number",
     "pack",
@@ -68,6 +69,17 @@ def pack(pairs: Iterable[Pair], *, big_endian: bool = False, flags: int = 0) -> 
     if flags & ~PUBLIC:
         raise NvlistError(f"flags 0x{flags:02x}: only IGNORE_CASE and NO_UNIQUE go in")
     return _Writer(">" if big_endian else "<", flags | (BIG_ENDIAN if big_endian else 0)).write(pairs)
+
+
+def element(pairs: Iterable[Pair]) -> tuple[bytes, tuple[int, ...]]:
+    """A list as an element of an NVLIST ARRAY, little-endian, and where in it headers of lists are.
+
+    For who puts many together without packing each anew: into the `size` of each header, the 8 bytes
+    at its place + 11, belongs how many bytes follow that header to the end of everything.
+    """
+    writer = _Writer("<", 0)
+    data = writer.write(pairs)
+    return data + writer.pair.pack(NvType.NEXT, 1, 0, 0) + b"\0", tuple(writer.heads)
 
 
 class _Writer:

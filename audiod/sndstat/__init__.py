@@ -1,0 +1,1 @@
+"""sndstat: what FreeBSD's /dev/sndstat tells of sound devices, told of ours."""
