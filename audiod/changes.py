@@ -17,7 +17,7 @@ RESTART = "needs a restart"
 
 Value = str | int | bool | list[int] | list[str] | None
 
-_DUCKING = ("ducking", "audio_type", "vol_ramp", "program")
+_APPLIED = ("ducking", "audio_type", "vol_ramp", "program", "sndstat")
 # of a device: what it must be closed for
 _REOPENS = ("spec", "enc", "rate", "round", "bufsz", "play_channels", "rec_channels")
 
@@ -56,6 +56,9 @@ def flatten(config: Config) -> dict[str, Value]:
         "state.enabled": config.state.enabled,
         "cards.reserve": config.reserve,
         "cards.priority": config.priority,
+        "sndstat.provider": config.sndstat.provider,
+        "sndstat.feederchain": config.sndstat.feederchain,
+        "sndstat.strict": config.sndstat.strict,
     }
     for device in config.devices:
         fmt, at = device.format, f"device.{device.number}"
@@ -129,7 +132,7 @@ def _effect(key: str, busy: Collection[int], lost: Collection[int], known: Colle
     """`lost`: devices that are no longer configured; `known`: sub-devices that are."""
     table, *names = key.split(".")
     if table != "device":
-        return AT_ONCE if key == "server.log_level" or table in _DUCKING else RESTART
+        return AT_ONCE if key == "server.log_level" or table in _APPLIED else RESTART
     number, what = names[:2]
     if int(number) in lost:
         return AT_ONCE if what == "subdevice" and names[2] in known else RESTART

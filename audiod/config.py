@@ -32,6 +32,7 @@ from audiod.layers import COMMAND_LINE, Layers, Wanted, asked
 from audiod.options import Options, Port
 from audiod.policy import Share, best_endpoint
 from audiod.schema import Setting
+from audiod.sndstat.words import Style
 from audiod.spec import DeviceSpec
 from audiod.subdevice import SubDevice, SubMode
 
@@ -168,6 +169,7 @@ class Config:
     policy: Policy | None = None
     ducking_file: str | None = None
     programs: tuple[ProgramRule, ...] = ()
+    sndstat: Style = field(default_factory=Style)
     files: tuple[str, ...] = field(default=(), compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     source: Source | None = field(default=None, compare=False)
@@ -245,6 +247,11 @@ def _resolve(source: Source, merged: Merged) -> Config:
         policy=policy,
         ducking_file=known.pick("ducking.file"),
         programs=layers.programs(merged, known),
+        sndstat=Style(
+            provider=known.pick("sndstat.provider", default=Style.provider),
+            feederchain=known.pick("sndstat.feederchain", default=Style.feederchain),
+            strict=known.pick("sndstat.strict", default=Style.strict),
+        ),
         files=merged.files,
         origins=known.origins,
         source=source,

@@ -40,6 +40,8 @@ from audiod.queries import Queries
 from audiod.session import Session
 from audiod.settings import Settings
 from audiod.sndiosession import SndioSession
+from audiod.sndstat.listing import Listing
+from audiod.sndstat.opens import Opens
 from audiod.stream import ClientStream
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ class Dispatch:
         self.hotplug = Hotplug(self.cards, self._cards_looked, folder=self.cards.roots.dev)
         self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}
+        self.opens = Opens(Listing(self.core, self.devices, self.cards, self.settings, self._handles))
         self._runs = itertools.count(1)
         self._idents = itertools.count(1)
         self._rt_prio = rt_prio
@@ -161,6 +164,7 @@ class Dispatch:
             dismissed=self._dismissed,
             prepare=self.alternates.prepare,
             rescan=self.hotplug.rescan,
+            opens=self.opens,
         )
 
     def _dismissed(self, ident: int) -> None:
@@ -176,6 +180,9 @@ class Dispatch:
 
     def end(self, run: int) -> None:
         self._streams.pop(run, None)
+
+    def _handles(self) -> dict[int, eng.Stream]:
+        return {stream.row.id: stream.handle for stream in self._streams.values()}
 
     # ---- events ----
 

@@ -26,6 +26,7 @@ from audiod.errors import AudiodError, ConfigError, Problem
 from audiod.fallback import OnLoss, OnNew
 from audiod.options import LEVELS, PORTS_MAX, UNIT_MAX, check_host, check_port
 from audiod.policy import Share
+from audiod.sndstat.words import CHAIN_STYLES
 from audiod.subdevice import VOLUME_MAX, SubMode, check_name
 from audiod.tomllines import Path
 
@@ -104,6 +105,12 @@ class Key:
 def _path(value: str) -> str:
     if "\0" in value:
         raise ValueError("a path cannot hold a NUL")
+    return value
+
+
+def _line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError(f"{value[:_SHOWN]!r} is more than a line of text")
     return value
 
 
@@ -210,6 +217,11 @@ TABLES: dict[str, dict[str, Key]] = {
     "state": {"path": _ABSOLUTE, "enabled": _BOOL},
     "ducking": {"file": _ABSOLUTE},
     "cards": {"reserve": _BOOL, "priority": _int(PRIORITY_MIN, PRIORITY_MAX, "a priority")},
+    "sndstat": {
+        "provider": Key(str, "a name", _line),
+        "feederchain": Key(Literal[CHAIN_STYLES], "one of " + ", ".join(CHAIN_STYLES)),
+        "strict": _BOOL,
+    },
 }
 DEVICE = {
     "spec": Key(str, "a device such as null or file:PATH", _spec),

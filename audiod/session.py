@@ -26,6 +26,7 @@ from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core, Row
 from audiod.devices import Devices
 from audiod.listener import Peer
+from audiod.sndstat.opens import Opens
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
 from audiod.voice import NativeVoice
@@ -64,6 +65,7 @@ class Session:
         dismissed: Callable[[int], None],
         prepare: Prepare,
         rescan: Callable[[Callable[[], None]], None],
+        opens: Opens,
     ) -> None:
         self.id = ident
         self.conn = conn
@@ -86,6 +88,7 @@ class Session:
         self._backlog = Backlog()
         self._unknown: set[str] = set()
         self._log = log.get(client=ident)
+        self._sndstat = opens.desk(self._log)
 
     @property
     def greeted(self) -> bool:
@@ -134,6 +137,7 @@ class Session:
         for stream in list(self.streams.values()):
             stream.lose()
         self.streams.clear()
+        self._sndstat.close()
         self.conn.free()
 
     # ---- messages ----
@@ -181,6 +185,8 @@ class Session:
         if isinstance(args, validate.DevicesRescanArgs):
             self._look_for_cards(request)
             return None
+        if isinstance(args, validate.SndstatOpenArgs | validate.SndstatArgs):
+            return self._sndstat.answer(request.method, args)
         if isinstance(args, validate.StreamArgs):
             return self._of_stream(request, args)
         return self._answer(request, args)

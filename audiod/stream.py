@@ -97,6 +97,12 @@ class ClientStream:
         return None if self._run is None else self._run.id
 
     @property
+    def handle(self) -> engine.Stream:
+        """The engine's stream of one that is started."""
+        assert self._run is not None
+        return self._run
+
+    @property
     def started(self) -> bool:
         """Whether it plays, records or drains: neither ready nor let go of."""
         return self.state in (State.PRIMING, State.RUNNING, State.DRAINING)

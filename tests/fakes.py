@@ -24,6 +24,7 @@ from audiod.engine import (
     CloseReason,
     ConnClosed,
     ConnSent,
+    Cycle,
     DeviceConf,
     DeviceFailed,
     DeviceLost,
@@ -37,6 +38,7 @@ from audiod.engine import (
     Message,
     ProtocolBreach,
     ProtocolReason,
+    StreamCounts,
     StreamEnded,
     StreamFlag,
     StreamMoved,
@@ -92,6 +94,9 @@ class FakeEngine:
 
     def threads(self) -> list[ThreadInfo]:
         return self.thread_list
+
+    def measure(self, streams: list[FakeStream]) -> list[StreamCounts]:
+        return [StreamCounts._make(vars(stream.stats()).values()) for stream in streams]
 
     def device_open(self, ident: int, conf: DeviceConf) -> FakeDevice:
         return self.device_attach(ident, self.driver_open(conf))
@@ -157,6 +162,9 @@ class FakeDevice:
 
     def setgroup(self, group: int, nmembers: int) -> None:
         self.groups[group] = nmembers
+
+    def cycles(self, most: int) -> list[Cycle]:
+        return []
 
     def stats(self) -> DeviceStats:
         return DeviceStats(0, 0, 0, 0, 0, 0, self.running, len(self.started))

@@ -18,6 +18,7 @@ from audiod.core import Device, Stream
 from audiod.engine import StreamFlag
 from audiod.sndstat import chain, words
 from audiod.sndstat.model import Fixed, Now
+from audiod.sndstat.words import Style
 from audiod.streampar import flags
 from audiod.subdevice import SubDevice
 
@@ -29,15 +30,6 @@ UNUSED, UNKNOWN = "<UNUSED>", "<UNKNOWN>"
 NOBODY = 2**64 - 1  # pid -1 as a NUMBER
 COMM_MAX = 19  # characters of a command's name, as in the kernel
 PROC = Path("/proc")
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a listing is written: who provides the engine's devices, formats in feeder chains."""
-
-    provider: str = "sound(4)"
-    feederchain: str = "hex"
-    strict: bool = False  # what programs add is judged by all of the kernel's rules
 
 
 class Buffer(NamedTuple):

@@ -17,15 +17,18 @@ from audiod_protocol.limits import NCHAN_MAX, RATE_MAX, RATE_MIN
 from audiod_protocol.params import Mode
 
 from audiod.cards.inventory import Inventory
+from audiod.cards.scan import Scanner
 from audiod.core import Core, Device, Stream
 from audiod.devices import CARDS, Devices
+from audiod.settings import Settings
 from audiod.sndstat import chain, words
-from audiod.sndstat.channel import Channel, Side, Style, command, moving, side_of
+from audiod.sndstat.channel import Channel, Side, command, moving, side_of
 from audiod.sndstat.model import EngineDevice, Head, Info, Snapshot
+from audiod.sndstat.words import Style
 
 if TYPE_CHECKING:
-    from audiod.engine import Engine, StreamCounts
     from audiod.engine import Stream as Run
+    from audiod.engine import StreamCounts
 
 STATUS_MAX = 63  # bytes of `status`, as in the kernel
 INFO: Final = Info(RATE_MIN, RATE_MAX, words.OURS, 1, NCHAN_MAX)  # what every stream may ask for
@@ -51,26 +54,28 @@ class Listing:
         self,
         core: Core,
         devices: Devices,
-        engine: Engine,
-        inventory: Callable[[], Inventory],
+        cards: Scanner,
+        settings: Settings,
         started: Callable[[], Mapping[int, Run]],
-        style: Callable[[], Style],
     ) -> None:
         self._core = core
         self._devices = devices
-        self._engine = engine
-        self._inventory = inventory
+        self._cards = cards
+        self._settings = settings
         self._started = started
-        self.style = style
         self._known: dict[int, _Known] = {}
         self._sides: dict[int, Side] = {}
         self._free: dict[tuple[int, bool], list[int]] = {}  # heaps of numbers of channels that are gone
         self._next: dict[tuple[int, bool], int] = {}
 
+    @property
+    def style(self) -> Style:
+        return self._settings.config.sndstat
+
     def take(self) -> Snapshot:
         """What there is now, without what programs provide."""
-        core, runs, style = self._core, self._started(), self.style()
-        measured = dict(zip(runs, self._engine.measure(list(runs.values())), strict=True))
+        core, runs, style = self._core, self._started(), self.style
+        measured = dict(zip(runs, self._devices.engine.measure(list(runs.values())), strict=True))
         self._forget()
         sides = self._sides = self._measured(style, _alone(core, measured))
         comms: dict[int, str] = {}
@@ -94,7 +99,7 @@ class Listing:
                     side.playing += 1
                 else:
                     side.recording += 1
-        inventory = self._inventory()
+        inventory = self._cards.inventory
         return Snapshot(
             tuple(
                 EngineDevice(_head(side, inventory), tuple(side.fixed), tuple(side.now))

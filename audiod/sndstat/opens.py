@@ -59,13 +59,13 @@ class Opens:
         self._opens: dict[_Open, None] = {}
         self._users = self._users_bytes = self._snapshots_bytes = 0
 
-    def desk(self, log_with: log.Log) -> Desk:
+    def desk(self, logger: log.Logger) -> Desk:
         """What a connection has."""
-        return Desk(self, log_with)
+        return Desk(self, logger)
 
     @property
     def strict(self) -> bool:
-        return self._listing.style().strict
+        return self._listing.style.strict
 
     def open(self, write: bool) -> _Open:
         made = _Open(write)
@@ -135,10 +135,10 @@ class Opens:
 class Desk:
     """The handles of one connection: the lowest free number is the next one's."""
 
-    def __init__(self, opens: Opens, log_with: log.Log) -> None:
+    def __init__(self, opens: Opens, logger: log.Logger) -> None:
         self._opens = opens
         self._handles: dict[int, _Open] = {}
-        self._log = log_with
+        self._log = logger
         self._methods: dict[str, Callable[[_Open, Any], Row]] = {
             "sndstat.refresh": self._refresh,
             "sndstat.get": self._get,

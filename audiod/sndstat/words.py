@@ -6,11 +6,27 @@ Pure; no thread.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc
+
+CHAIN_STYLES: Final = ("hex", "name")  # how formats are written in feeder chains
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a listing is written: who provides the engine's devices, formats in feeder chains.
+
+    `strict`: what programs add is judged by all of the kernel's rules.
+    """
+
+    provider: str = "sound(4)"
+    feederchain: str = "hex"
+    strict: bool = False
+
 
 # ---- formats: an encoding, channels in bits 20..26, of them those for low frequencies in bit 27 ----
 

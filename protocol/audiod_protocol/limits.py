@@ -58,3 +58,9 @@ BITS_MAX: Final = 32
 
 BPS_MAX: Final = 4
 """Bytes of an integer sample; a float has 4 or 8."""
+
+SNDSTAT_HANDLES: Final = 16
+"""Handles of sndstat that one connection may have: a program needs one to read and one to provide."""
+
+SNDSTAT_DEVICES: Final = 1024
+"""Devices that one handle of sndstat may provide: a listing of them still is read in no time."""

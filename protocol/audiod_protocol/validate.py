@@ -17,7 +17,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audiod_protocol.errors import Code, Fault, FaultError
-from audiod_protocol.limits import LIST_MAX, NAME_MAX, NSTREAMS, PROTOCOL_VERSION, TEXT_MAX, VOL_MAX
+from audiod_protocol.limits import (
+    LIST_MAX,
+    NAME_MAX,
+    NSTREAMS,
+    PROTOCOL_VERSION,
+    SNDSTAT_DEVICES,
+    SNDSTAT_HANDLES,
+    TEXT_MAX,
+    VOL_MAX,
+)
 from audiod_protocol.params import Mode, Par, wire_type
 
 __all__ = [
@@ -41,6 +50,10 @@ __all__ = [
     "OpenArgs",
     "SetparArgs",
     "SetvolArgs",
+    "SndstatAddUserArgs",
+    "SndstatArgs",
+    "SndstatGetArgs",
+    "SndstatOpenArgs",
     "StartArgs",
     "StatusArgs",
     "StopArgs",
@@ -57,7 +70,9 @@ Number = Annotated[int, Meta(ge=0, lt=2**31)]
 Topic = Literal["streams", "devices", "cards", "controls", "events"]
 Transport = Literal["inline", "shm"]
 Export = Literal["state", "config"]
-_LITERALS = {"topics": Topic, "transport": Transport, "what": Export}
+Form = Literal["msgpack", "nvlist"]
+Schema = Literal["final", "draft"]
+_LITERALS = {"topics": Topic, "transport": Transport, "what": Export, "form": Form, "schema": Schema}
 
 
 class _Args(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +199,29 @@ class ConfigReloadArgs(_Args, frozen=True):
     pass
 
 
+class SndstatOpenArgs(_Args, frozen=True):
+    write: bool = False
+
+
+class SndstatArgs(_Args, frozen=True):
+    """Arguments of a request about a handle of sndstat."""
+
+    handle: Annotated[int, Meta(ge=0, lt=SNDSTAT_HANDLES)]
+
+
+class SndstatGetArgs(SndstatArgs, frozen=True):
+    nbytes: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    form: Form = "msgpack"
+    schema: Schema = "final"
+    after: Number | None = None
+
+
+class SndstatAddUserArgs(SndstatArgs, frozen=True):
+    nvlist: bytes | None = None
+    dsps: Annotated[list[dict[str, Any]], Meta(max_length=SNDSTAT_DEVICES)] | None = None
+    strict: bool | None = None
+
+
 @dataclass(frozen=True)
 class Method:
     """One request: its arguments' struct, its result's keys and the codes that may refuse it."""
@@ -243,6 +281,22 @@ METHODS: Final = _methods(
     Method("config.check", ConfigCheckArgs, ("version", "changes")),
     Method("config.diff", ConfigDiffArgs, ("version", "changes")),
     Method("config.reload", ConfigReloadArgs, ("version", "changes"), (Code.EPERM,)),
+    Method("sndstat.open", SndstatOpenArgs, ("handle",), (Code.EMFILE,)),
+    Method("sndstat.refresh", SndstatArgs, ("handle",), (Code.EBADF,)),
+    Method(
+        "sndstat.get",
+        SndstatGetArgs,
+        ("nbytes", "dsps", "continues", "nvlist", "next"),
+        (Code.EBADF, Code.ENOMEM),
+    ),
+    Method(
+        "sndstat.add_user",
+        SndstatAddUserArgs,
+        ("handle", "devices"),
+        (Code.EBADF, Code.EPERM, Code.ENOMEM),
+    ),
+    Method("sndstat.flush_user", SndstatArgs, ("handle",), (Code.EBADF, Code.EPERM)),
+    Method("sndstat.close", SndstatArgs, ("handle",), (Code.EBADF,)),
 )
 
 
@@ -262,6 +316,8 @@ def validate(method: str, args: Mapping[str, Any]) -> Struct:
         _check_version(given.get("version"))
     if method == "setpar" and "par" in given:
         given["par"] = Par.from_wire(given["par"])
+    if isinstance(given.get("nvlist"), str):  # bytes that happen to be text
+        given["nvlist"] = given["nvlist"].encode("utf-8", "surrogatepass")
     try:
         struct = msgspec.convert(given, known.args)
     except msgspec.ValidationError as error:

@@ -105,6 +105,7 @@ def test_all_keys_of_a_spec() -> None:
         ("MIDI", schema.TABLES["midi"]),
         ("STATE", schema.TABLES["state"]),
         ("CARDS", schema.TABLES["cards"]),
+        ("SNDSTAT", schema.TABLES["sndstat"]),
         ("DEVICE", schema.DEVICE),
         ("SUB-DEVICE", schema.SUBDEVICE),
         ("DUCKING", schema.LISTED["audio_type"]),
@@ -115,7 +116,7 @@ def test_all_keys_of_a_spec() -> None:
 )
 def test_all_keys_of_the_configuration(head: str, keys: dict[str, object]) -> None:
     assert terms(section("audiod.toml.5", head)) == set(keys)
-    tables = {"server", "sndio", "defaults", "state", "ducking", "cards", "midi"}
+    tables = {"server", "sndio", "defaults", "state", "ducking", "cards", "midi", "sndstat"}
     assert tables == set(schema.TABLES), "a table without a section"
 
 

@@ -28,7 +28,14 @@ def test_every_module_of_cards() -> None:
 
 
 def test_every_module_of_midi() -> None:
-    assert first_words(part("  midi/                 MIDI\n", "  engine/")) == modules("audiod/midi")
+    assert first_words(part("  midi/                 MIDI\n", "  sndstat/")) == modules("audiod/midi")
+
+
+def test_every_module_of_sndstat() -> None:
+    rows = part(
+        "  sndstat/              what FreeBSD's sndstat tells of devices, told of ours\n", "  engine/"
+    )
+    assert first_words(rows) == modules("audiod/sndstat")
 
 
 def first_words(rows: str) -> set[str]:

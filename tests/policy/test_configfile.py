@@ -179,7 +179,7 @@ def test_letters_of_a_device_need_f_where_a_file_has_devices(line: str) -> None:
         ("[server]\nunit = " + "1" * 5000, "f:", ("not TOML",)),
         ("\n\n" + "a." * 40 + "b = 1", "f:3:", ("more than 32 parts",)),
         ("[sevrer]", "f:1:", ("no table or key 'sevrer'", "did you mean 'server'?")),
-        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "sndio, midi, state, ducking, cards, device")),
+        ("\nfoo = 1", "f:2:", ("no table or key 'foo'", "are server, defaults, sndio,", "device")),
         ("rate = 1", "f:1:", ("rate belongs to [defaults]",)),
         ("[server]\n# x\nlog_levle = 'info'", "f:3:", ("[server] has no key 'log_levle'", "'log_level'?")),
         ("[state]\nautovol = true", "f:2:", ("autovol belongs to [[device]]",)),

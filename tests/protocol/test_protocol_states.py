@@ -130,8 +130,11 @@ def test_readme_methods(readme: str) -> None:
         errors = ", ".join(f"`{code}`" for code in method.errors) or "none of its own"
         assert f"Refused with: {errors}." in found[1], name
         for f in fields:
-            assert f.name == "stream" or f"`{f.name}`" in found[1].split("Refused with")[0], (name, f.name)
-    headings = set(re.findall(r"^### ([a-z.]+)$", readme, re.MULTILINE))
+            assert f.name in ("stream", "handle") or f"`{f.name}`" in found[1].split("Refused with")[0], (
+                name,
+                f.name,
+            )
+    headings = set(re.findall(r"^### ([a-z._]+)$", readme, re.MULTILINE))
     assert headings == set(METHODS) | set(NOTIFICATIONS)
 
 
@@ -181,7 +184,7 @@ def test_vectors_are_json_with_an_about(readme: str) -> None:
 
     folder = Path(audiod_protocol.__file__).parents[1] / "vectors"
     files = sorted(folder.glob("*.json"))
-    assert len(files) == 6
+    assert len(files) == 7
     sndio = (folder.parent / "SNDIO.md").read_text(encoding="utf-8")
     for file in files:
         assert json.loads(file.read_text(encoding="utf-8"))["about"]
