@@ -14,6 +14,7 @@ import trio
 from audiod_protocol.errors import Fault
 
 from audiod import log
+from audiod.midi.feed import STALL
 from audiod.midi.messages import Parser
 from audiod.midi.outbox import BUFFER
 from audiod.midi.patchbay import Patchbay
@@ -306,7 +307,7 @@ async def test_a_fast_source_is_held_up_by_a_slow_program_and_loses_nothing(tmp_
 
 
 async def test_a_port_that_takes_nothing_holds_nobody_up_for_long(
-    tmp_path: Path, logged: io.StringIO, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, logged: io.StringIO, mock_clock: trio.testing.MockClock
 ) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
@@ -317,7 +318,9 @@ async def test_a_port_that_takes_nothing_holds_nobody_up_for_long(
         while port.hub.room(program) > 300:  # the FIFO, which nobody reads, then what waits for it
             program.say(NOTE * 100)
             await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(10)
+        for _ in range(2):  # it has taken something in the first while
+            mock_clock.jump(STALL)
+            await trio.testing.wait_all_tasks_blocked()
         assert "midi.slow" in logged.getvalue()
         assert port.hub.room(program) == BUFFER
         with reading(path) as fd:
@@ -325,6 +328,7 @@ async def test_a_port_that_takes_nothing_holds_nobody_up_for_long(
                 await trio.testing.wait_all_tasks_blocked()
             program.say(b"\xc0\x05")
             assert await read(fd, 2) == b"\xc0\x05"
+        mock_clock.rate = 1
         port.release()
         await until(port, State.CLOSED)
 
