@@ -18,6 +18,7 @@ _STATES = {
     StreamState.RUNNING: "running",
     StreamState.DRAINING: "draining",
     StreamState.ENDED: "ready",
+    StreamState.HELD: "running",  # for its client it is: only nothing of it moves
 }
 
 

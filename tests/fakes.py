@@ -11,14 +11,14 @@ on sndio's wire.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgpack
 from audiod_protocol.sndio import messages as m
+from fakestream import FakeStream as FakeStream
 
 from audiod.engine import (
     CloseReason,
@@ -41,11 +41,9 @@ from audiod.engine import (
     StreamCounts,
     StreamEnded,
     StreamFlag,
-    StreamMoved,
     StreamPar,
     StreamReleased,
     StreamState,
-    StreamStats,
     StreamStopped,
     ThreadInfo,
     Wire,
@@ -53,7 +51,7 @@ from audiod.engine import (
 
 
 class FakeEngine:
-    """The engine; `holding` makes stops wait for FakeConn.drained."""
+    """The engine; `holding` makes stops wait for FakeConn.drained, `ramping` holds for FakeStream.held."""
 
     def __init__(self, rt_prio: int = 0) -> None:
         self.rt_prio = rt_prio
@@ -67,6 +65,7 @@ class FakeEngine:
         self.refuse_conn: EngineError | None = None
         self.release_first = False  # StreamReleased overtakes StreamStopped
         self.holding = False
+        self.ramping = False  # a hold waits for FakeStream.held
         self.closed = False
         self.thread_list: list[ThreadInfo] = []
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -142,6 +141,7 @@ class FakeDevice:
         self.closed = False
         self.running = False
         self.gain = self.recgain = 1.0
+        self.curve: tuple[tuple[tuple[float, float], ...], int] | None = None  # of volumes, and its frames
         self.groups: dict[int, int] = {}
         self.started: list[FakeStream] = []
 
@@ -159,6 +159,9 @@ class FakeDevice:
 
     def setrecgain(self, gain: float) -> None:
         self.recgain = gain
+
+    def setcurve(self, curve: Sequence[tuple[float, float]] = (), *, nframes: int) -> None:
+        self.curve = tuple(curve), nframes
 
     def setgroup(self, group: int, nmembers: int) -> None:
         self.groups[group] = nmembers
@@ -202,57 +205,6 @@ class FakeDevice:
     def _end(self) -> None:
         for stream in list(self.started):
             stream.conn.end(stream.number, EndReason.DEVICE)
-
-
-class FakeStream:
-    conn: FakeConn
-    number: int
-
-    def __init__(self, device: FakeDevice, ident: int, par: StreamPar) -> None:
-        self.device = device
-        self.id = ident
-        self.par = par
-        self.vol = par.vol
-        self.muted = StreamFlag.MUTED in par.flags
-        self.freed = False
-        self.state = StreamState.INIT
-        self.flushed = False
-        self.position = 0
-        self.written = 0
-
-    def free(self) -> None:
-        assert not self.freed, "freed twice"
-        assert self not in self.device.started, "freed while it runs"
-        self.freed = True
-
-    def setvol(self, vol: int) -> None:
-        assert not self.freed
-        self.vol = vol
-
-    def setmute(self, on: bool) -> None:
-        assert not self.freed
-        self.muted = on
-
-    def move(self, device: FakeDevice, par: StreamPar) -> None:
-        if par.appbufsz < device.par.round:
-            raise EngineError(errno.EINVAL, "moving a stream: Invalid argument")
-        if self not in self.device.started:
-            return  # it has ended, which its control has not heard yet
-        self.left, self.device, self.par = self.device, device, par
-        self.left.started.remove(self)
-        device.started.append(self)
-        self.device.engine.post(StreamMoved(self.id))
-
-    def stop(self, *, drain: bool = True) -> None:
-        assert not drain, "the daemon cuts short, it does not drain by this"
-        self.flushed = True
-        if self.number in self.conn.slots:
-            self.conn.drained(self.number)
-
-    def stats(self) -> StreamStats:
-        assert not self.freed
-        heard = int(self.state is StreamState.RUNNING)
-        return StreamStats(self.position, heard, self.written, 0, 0, 0, 0, 0, self.state, self.vol, False, 0)
 
 
 @dataclass

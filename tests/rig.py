@@ -22,8 +22,10 @@ from audiod.engine import (
     Encoding,
     Engine,
     Event,
+    StartMode,
     Stream,
     StreamFlag,
+    StreamMoved,
     StreamPar,
     StreamReleased,
 )
@@ -98,10 +100,14 @@ class Rig:
         flags: StreamFlag = PLAY,
         enc: Encoding = S16,
         start: bool = True,
+        mode: StartMode = StartMode.FULL,
         **par: object,
     ) -> Source:
-        """A started stream that plays `frames` (n x channels) in `enc`; other fields as StreamPar."""
-        base = StreamPar(enc, flags, self.device.par.rate, 2, 2, self.device.par.bufsz)
+        """A stream that plays `frames` (n x channels) in `enc`; other fields as StreamPar.
+
+        `start`: it is started and has what fits its buffer; `mode`: what its start waits for.
+        """
+        base = StreamPar(enc, flags, self.device.par.rate, 2, 2, self.device.par.bufsz, start=mode)
         if frames is not None:
             base = replace(base, pchan=frames.shape[1])
         source = Source(self.device.stream_new(len(self.sources) + 1, replace(base, **par)), frames)
@@ -141,6 +147,11 @@ class Rig:
         self.seen += new
         return new
 
+    def told(self, *kinds: type[Event]) -> list[Event]:
+        """All events of these kinds so far, oldest first."""
+        self.events()
+        return [e for e in self.seen if isinstance(e, kinds)]
+
     def released(self) -> set[int]:
         self.events()
         return {e.stream for e in self.seen if isinstance(e, StreamReleased)}
@@ -154,6 +165,38 @@ class Rig:
             v = (b[:, 0] | b[:, 1] << 8 | b[:, 2] << 16) << 8 >> 8
             return v.reshape(-1, par.pchan)
         return np.frombuffer(raw, NUMPY[par.enc]).reshape(-1, par.pchan)
+
+
+class Second:
+    """Another manual device of the same engine."""
+
+    def __init__(
+        self, r: Rig, folder: Path, *, rate: int = 48000, round: int = 480, enc: Encoding = S16
+    ) -> None:
+        self.path = folder / "second.raw"
+        par = DevicePar(S16, rate, round, 4 * round, 2, 2)
+        self.device: Device = r.engine.device_open(
+            9, DeviceConf("manual", par, arg=str(self.path), dither=False)
+        )
+
+    def played(self) -> np.ndarray:
+        return np.fromfile(self.path, "<i2").reshape(-1, 2)
+
+
+def move(r: Rig, to: Second, n: int = 0, **par: object) -> None:
+    """Ask, and let the first device run until it has let go."""
+    source = r.sources[n]
+    source.stream.move(to.device, replace(source.stream.par, **par))
+    for _ in range(4):
+        r.device.step(1)
+        r.events()
+    for _ in range(2000):
+        r.events()
+        if any(isinstance(e, StreamMoved) for e in r.seen):
+            return
+    r.engine.sync(1)
+    while not any(isinstance(e, StreamMoved) for e in r.seen):
+        r.events()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The engine: C moves samples, this package is Python's only door to it.
 
-Handles in `handles` (which alone imports the compiled `_lib`), plain values in
-`values`, what the engine tells in `events`.
+Handles in `handles`, which with `structs` alone imports the compiled `_lib`, plain
+values in `values`, what the engine tells in `events`.
 """
 
 from audiod.engine.events import (
@@ -19,6 +19,8 @@ from audiod.engine.events import (
     ProtocolBreach,
     ProtocolReason,
     StreamEnded,
+    StreamHeld,
+    StreamJoined,
     StreamMoved,
     StreamReleased,
     StreamStopped,
@@ -36,6 +38,7 @@ from audiod.engine.values import (
     DevicePar,
     DeviceStats,
     Encoding,
+    StartMode,
     StreamCounts,
     StreamFlag,
     StreamPar,
@@ -72,10 +75,13 @@ __all__ = [
     "Playing",
     "ProtocolBreach",
     "ProtocolReason",
+    "StartMode",
     "Stream",
     "StreamCounts",
     "StreamEnded",
     "StreamFlag",
+    "StreamHeld",
+    "StreamJoined",
     "StreamMoved",
     "StreamPar",
     "StreamReleased",

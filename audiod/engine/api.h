@@ -35,6 +35,8 @@ typedef struct conn conn;
 #define EV_LEFT	14	/* internal: never leaves engine_next */
 #define EV_MOVED	15	/* id stream; it plays on the device that stream_move named */
 #define EV_DEV_LOST	16	/* id device; err: errno; its card is lost: it runs on, into nothing, until it is closed */
+#define EV_JOINED	17	/* id stream; it waits for no start any more; a: CLOCK_MONOTONIC ns at which its first cycle was due */
+#define EV_HELD	18	/* id stream; its ramp has ended and it stands still; a: number of the aim */
 #define EV_CONN_SENT	24	/* id conn; answer to conn_await */
 
 #define CLOSE_EOF	0	/* the peer closed */
@@ -148,7 +150,7 @@ struct device_stats {
 	int64_t bypassed;	/* blocks copied as integers */
 	int64_t cpu_ns;		/* of its thread */
 	int32_t running;
-	int32_t streams;	/* attached */
+	int32_t streams;	/* attached, held ones too */
 };
 
 struct cycle {			/* record of one cycle */
@@ -158,6 +160,14 @@ struct cycle {			/* record of one cycle */
 	uint32_t nstreams;	/* mixed */
 	uint32_t nxruns;	/* streams that were short */
 	uint32_t flags;		/* 1: driver xrun */
+};
+
+#define CURVE_N	16
+
+struct curve {			/* of a ramp: straight lines from (0, 0) over n points to (1, 1); n 0: smoothstep */
+	uint32_t n;
+	float x[16];		/* part of the time, 0..1, never falls */
+	float y[16];		/* part of the way, 0..1 */
 };
 
 /*
@@ -178,6 +188,8 @@ void	device_getpar(device *, struct device_par *);
 int	device_step(device *, uint32_t nblocks);	/* manual: returns when the blocks have passed and been mixed */
 void	device_setgain(device *, double gain);		/* software master, linear */
 void	device_setrecgain(device *, double gain);	/* of what is recorded, linear */
+/* how changes of volume, mute and masters go from here on: the curve (NULL: smoothstep), device frames (0: one block) */
+int	device_setcurve(device *, const struct curve *, uint32_t nframes);
 void	device_setgroup(device *, uint32_t group, uint32_t nmembers);	/* streams of a link group start when so many are ready */
 void	device_getstats(device *, struct device_stats *);
 int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
@@ -208,13 +220,20 @@ struct stream_par {
 	uint32_t group;		/* link group, 0 none */
 	uint32_t group_n;	/* its members */
 	uint32_t round;		/* sndio's wire: frames at rate that no message of data crosses the end of */
+	uint32_t start;		/* START_*: what it waits for before it joins */
+	uint32_t start_min;	/* START_DATA: frames */
 };
+
+#define START_FULL	0	/* play ring full; what only records: nothing */
+#define START_DATA	1	/* start_min frames, and a block at least; what only records: nothing */
+#define START_GO	2	/* stream_go */
 
 #define STREAM_INIT	0	/* made */
 #define STREAM_PRIMING	1	/* started, its buffer fills */
 #define STREAM_RUNNING	2
 #define STREAM_DRAINING	3
 #define STREAM_ENDED	4
+#define STREAM_HELD	5	/* joined, and stands still: stream_aim */
 
 struct stream_stats {
 	int64_t position;	/* frames at the client's rate; negative before the first frame is heard */
@@ -229,8 +248,15 @@ struct stream_stats {
 	int32_t vol;
 	int32_t bypass;		/* 1: the last cycle copied it as integers */
 	int32_t delay;		/* frames at the client's rate held by its resamplers */
-	int64_t cycles;		/* blocks of its device since it joined */
+	int64_t cycles;		/* blocks of its device since it joined, those it was held in excepted */
 	int64_t fed;		/* those in which its samples went through, or silence in their place */
+	int64_t underruns;	/* of xruns: too few frames to play */
+	int64_t overruns;	/* of xruns: no room for recorded frames */
+	int64_t overranges;	/* blocks recorded with a sample at full scale on one of its channels */
+	int64_t first_ns;	/* CLOCK_MONOTONIC when its first frame was heard, or recorded; 0: not yet */
+	int64_t last_ns;	/* CLOCK_MONOTONIC when the last frame that the mixer has taken is heard, or recorded; 0: none */
+	int32_t filled;		/* frames in its play ring; what only records: in its record ring */
+	int32_t rfilled;	/* frames in its record ring */
 };
 
 int	stream_new(device *, uint32_t id, const struct stream_par *, stream **);
@@ -241,6 +267,20 @@ int	stream_write(stream *, const void *, uint32_t nframes);	/* frames taken */
 int	stream_read(stream *, void *, uint32_t nframes);	/* frames given */
 void	stream_setvol(stream *, uint32_t vol);
 void	stream_setmute(stream *, int on);	/* silent whatever its volume, with a ramp */
+/* join at the next cycle whatever its start waits for; of a link group: all that are started */
+int	stream_go(stream *);
+/*
+ * From the next block on: channel i of what it plays (its own channels) times
+ * gains[i], 0..1; channels beyond n as the last of them, n 0: all 1.  Reached
+ * from the gains as they are along the curve (NULL: smoothstep) in nframes of
+ * the device; 0: in one block, at once if it does not sound.  hold 1: to
+ * silence, in whole blocks, and there it stands still: nothing is taken,
+ * recorded or missed until an aim without hold, which begins at that silence.
+ * It is EV_HELD then, at once if it only records.  The last call wins.  A held
+ * stream that is to drain runs on at `gains`; one that is flushed has ended.
+ * Returns the number of the aim, from 1 on.
+ */
+int	stream_aim(stream *, const float *gains, uint32_t n, const struct curve *, uint32_t nframes, int hold);
 /* go on playing on another device: rate and channels of par are the stream's; -EINVAL if a block of it is larger than appbufsz, -EBUSY while it moves */
 int	stream_move(stream *, device *, const struct stream_par *);
 void	stream_getstats(stream *, struct stream_stats *);

@@ -28,13 +28,23 @@ set_state(stream *s, int phase)
 	atomic_store_explicit(&s->state, phase, memory_order_relaxed);
 }
 
-/* a started stream that may join: its buffer is full, it only records, or it is being stopped */
+/* a started stream that may join: what its start waits for is there, or it is being stopped */
 int
 stream_ready(stream *s)
 {
+	uint32_t used;
+
 	if (atomic_load_explicit(&s->stop, memory_order_acquire) != STOP_NONE)
 		return 1;
-	return s->resume || s->play == NULL || fring_used(s->play) == s->play->cap;
+	if (s->resume || atomic_load_explicit(&s->go, memory_order_acquire))
+		return 1;
+	if (s->par.start == START_GO)
+		return 0;
+	if (s->play == NULL)
+		return 1;
+	used = fring_used(s->play);
+	return used == s->play->cap ||
+	    (s->par.start == START_DATA && used >= s->par.start_min && used >= play_need(s));
 }
 
 /* asked to stop, and nothing is left that a cycle could play */
@@ -48,7 +58,7 @@ stream_finished(const stream *s)
 	if (s->play == NULL)
 		return 1;
 	if (stop == STOP_FLUSH)
-		return !s->attached || s->inxrun || fring_used(s->play) < play_need(s);
+		return !stream_live(s) || s->inxrun || fring_used(s->play) < play_need(s);
 	return fring_used(s->play) == 0 && (!s->attached || s->chain.tail <= 0);
 }
 
@@ -75,12 +85,20 @@ stream_attach(stream *s)
 		gain_ramp(&s->gain, s->target, d->ramp);
 	}
 	gain_set(&s->recgain, d->recmaster_now);
+	aim_settle(s);
+	if (s->hold != HOLD_NONE) {	/* it begins with standing still; an aim without hold fades it in */
+		gain_set(&s->gain, s->target);
+		aim_held(s);
+	}
+	if (s->untold)
+		aim_tell(s);
 }
 
 void
 stream_retarget(stream *s, int ramp)
 {
 	device *d = s->dev;
+	const struct glide *glide = &d->glide[d->glide_now];
 	double w = s->weight, max = volume_gain(s->par.maxvol);
 
 	s->vol_seen = atomic_load_explicit(&s->vol, memory_order_relaxed);
@@ -89,7 +107,7 @@ stream_retarget(stream *s, int ramp)
 	if (s->fading)
 		return;
 	if (ramp)
-		gain_ramp(&s->gain, s->target, d->ramp);
+		gain_ramp_on(&s->gain, s->target, glide->nframes, &glide->shape);
 	else
 		gain_set(&s->gain, s->target);
 }
@@ -100,8 +118,10 @@ stream_has_block(stream *s)
 {
 	if (atomic_load_explicit(&s->stop, memory_order_acquire) != STOP_NONE)
 		return 1;
-	if (!s->attached)
-		return stream_ready(s);
+	if (!s->attached)		/* one that waits for control holds up nobody */
+		return s->par.start == START_GO || stream_ready(s);
+	if (s->hold == HOLD_DONE)
+		return 1;
 	if (s->play && fring_used(s->play) < play_need(s))
 		return 0;
 	if (s->rec && (fring_room(s->rec) < rec_yield(s) ||
@@ -155,13 +175,21 @@ play_mix(stream *s, uint32_t n, uint32_t need)
 {
 	device *d = s->dev;
 	uint32_t round = d->par.round;
-	const void *src = d->in;
+	void *src = d->in;
 
 	d->plays = 1;
 	play_decode(s, n, need - n);
 	if (s->chain.prs) {
 		resamp_run(s->chain.prs, d->in, need, d->out, round);
 		src = d->out;
+	}
+	if (s->faded) {
+		d->inexact = 1;
+		if (s->chain.f64)
+			fade_run64(&s->fade, src, round);
+		else
+			fade_run32(&s->fade, src, round);
+		s->faded = !s->fade.one;
 	}
 	if (s->par.flags & STREAM_NOPLAY)
 		return;
@@ -200,7 +228,7 @@ rec_block(stream *s, uint32_t n, int keep)
 	device *d = s->dev;
 	uint32_t round = d->par.round, nch = s->par.rchan, drop;
 	size_t size = s->chain.f64 ? sizeof(double) : sizeof(float);
-	struct gain one = { 1, 1, 0, 0 };
+	struct gain one = { 1, 1, 0, 0, NULL };
 	uint8_t *src = d->out, *p;
 	uint32_t k;
 
@@ -210,6 +238,8 @@ rec_block(stream *s, uint32_t n, int keep)
 			cmap_mix64(&s->chain.rmap, &s->recgain, dev_recorded(d, 1), d->out, round);
 		else
 			cmap_mix32(&s->chain.rmap, &s->recgain, dev_recorded(d, 0), d->out, round);
+		if (dev_overrange(d) & s->chain.rmask)
+			atomic_fetch_add_explicit(&s->overranges, 1, memory_order_relaxed);
 	}
 	if ((s->par.flags & STREAM_MON) && d->par.pchan) {
 		if (s->chain.f64)
@@ -248,6 +278,7 @@ note_xrun(stream *s, int kind, int64_t missing)
 	if (s->inxrun)
 		return;
 	s->inxrun = 1;
+	atomic_fetch_add_explicit(kind == XRUN_PLAY ? &s->underruns : &s->overruns, 1, memory_order_relaxed);
 	stream_note(s, kind);
 	dev_xrun(s->dev, s, kind, missing);
 }
@@ -273,6 +304,22 @@ advance(stream *s)
 	s->dpos += s->dev->par.round;
 }
 
+/* frames have been taken of the queue, or recorded: n of the block's need */
+static void
+took(stream *s, uint32_t n, uint32_t need)
+{
+	device *d = s->dev;
+	int64_t ns = d->due_ns;
+
+	if (n == 0)
+		return;
+	if (s->play)
+		ns += d->ahead_ns + s->chain.delay_ns - d->period_ns * (need - n) / need;
+	atomic_store_explicit(&s->last_ns, ns, memory_order_relaxed);
+	if (atomic_load_explicit(&s->first_ns, memory_order_relaxed) == 0)
+		atomic_store_explicit(&s->first_ns, ns - d->period_ns * n / need, memory_order_relaxed);
+}
+
 static int
 cycle_drain(stream *s, int bypass)
 {
@@ -291,6 +338,7 @@ cycle_drain(stream *s, int bypass)
 		play_copy(s, have, need);
 	else
 		play_mix(s, have, need);
+	took(s, have, need);
 	return fring_used(s->play) == 0 && s->chain.tail <= 0;
 }
 
@@ -299,7 +347,7 @@ cycle_flush(stream *s)
 {
 	uint32_t need;
 
-	if (stream_finished(s) || gain_now(&s->gain) == 0)
+	if (stream_finished(s) || gain_now(&s->gain) == 0 || fade_silent(&s->fade))
 		return 1;
 	need = play_need(s);
 	if (!s->fading) {
@@ -307,6 +355,7 @@ cycle_flush(stream *s)
 		gain_ramp(&s->gain, 0, s->dev->ramp);
 	}
 	play_mix(s, need, need);
+	took(s, need, need);
 	return gain_steady(&s->gain);
 }
 
@@ -325,6 +374,8 @@ stream_cycle(stream *s, int bypass)
 	int short_play, full_rec = 0;
 
 	count(&s->cycles);
+	if (!s->joined)
+		aim_joined(s, d->due_ns);
 	if (stop == STOP_DRAIN) {
 		int done = cycle_drain(s, bypass);
 
@@ -354,8 +405,10 @@ stream_cycle(stream *s, int bypass)
 		note_xrun(s, short_play ? XRUN_PLAY : XRUN_REC, short_play ? need - have : n);
 		if (s->par.xrun == 2)
 			return -1;
-		if (s->par.xrun == 0)
+		if (s->par.xrun == 0) {
+			aim_settle(s);
 			return 0;	/* the position stands still with it */
+		}
 	}
 	if (short_play) {		/* SYNC: what comes late is discarded, time goes on */
 		fring_drop(s->play, have);
@@ -366,9 +419,13 @@ stream_cycle(stream *s, int bypass)
 			play_copy(s, need, need);
 		else
 			play_mix(s, need, need);
+		took(s, need, need);
 	}
-	if (s->rec && hears)
+	if (s->rec && hears) {
 		rec_block(s, n, !full_rec);
+		if (s->play == NULL)
+			took(s, n, n);
+	}
 	advance(s);
 	return 0;
 }

@@ -47,6 +47,8 @@ init_rec(struct chain *c, const device *d, const struct stream_par *p)
 	int rc;
 
 	cmap_init(&c->rmap, d->par.rchan, p->rmin, p->rmax, p->rchan, 0, (int)p->rchan - 1, p->join);
+	for (unsigned ch = 0; ch < c->rmap.width * c->rmap.join; ch++)
+		c->rmask |= (uint64_t)1 << (c->rmap.istart + ch);
 	cmap_init(&c->mmap, d->par.pchan, p->pmin, p->pmax, p->rchan, 0, (int)p->rchan - 1, p->join);
 	if (p->rate != d->par.rate) {
 		rc = resamp_new(&c->rrs, d->par.rate, p->rate, p->rchan, c->f64,

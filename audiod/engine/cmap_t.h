@@ -76,11 +76,18 @@ NAME(ramp)(const struct cmap *m, const struct gain *g, const T *in, T *out, ptrd
 	T gain[RAMP_BLOCK];
 	ptrdiff_t i;
 
-	for (i = 0; i < n; i++) {
-		const T s = (T)(pos + (int32_t)i) * step;
+	if (g->shape != NULL) {
+		double way[RAMP_BLOCK];
 
-		gain[i] = from + by * (s * s * (3 - 2 * s));
-	}
+		shape_fill(g->shape, g->pos, g->len, way, (size_t)n);
+		for (i = 0; i < n; i++)
+			gain[i] = from + by * (T)way[i];
+	} else
+		for (i = 0; i < n; i++) {
+			const T s = (T)(pos + (int32_t)i) * step;
+
+			gain[i] = from + by * (s * s * (3 - 2 * s));
+		}
 	NAME(mix)(m, 1, gain, 0, in, out, n);
 }
 

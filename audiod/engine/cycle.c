@@ -25,6 +25,36 @@ dev_recorded(device *d, int f64)
 	return d->rec32;
 }
 
+/* converters that were driven too far say so by their highest or lowest number */
+uint64_t
+dev_overrange(device *d)
+{
+	size_t nch = d->par.rchan, n = (size_t)d->par.round * nch;
+	double steps = (double)((uint64_t)1 << (d->par.enc.bits - 1)), top = d->par.enc.flt ? 1 : 1 - 1 / steps;
+	int any = 0;
+
+	if (d->hot_valid)
+		return d->hot;
+	d->hot_valid = 1;
+	d->hot = 0;
+	if (d->rec64_valid || d->wide) {
+		const double *x = dev_recorded(d, 1);
+
+		for (size_t i = 0; i < n; i++)
+			any |= x[i] >= top || x[i] <= -1;
+		for (size_t i = 0; any && i < n; i++)
+			d->hot |= (uint64_t)(x[i] >= top || x[i] <= -1) << i % nch;
+	} else {
+		const float *x = dev_recorded(d, 0), high = (float)top;
+
+		for (size_t i = 0; i < n; i++)
+			any |= x[i] >= high || x[i] <= -1;
+		for (size_t i = 0; any && i < n; i++)
+			d->hot |= (uint64_t)(x[i] >= high || x[i] <= -1) << i % nch;
+	}
+	return d->hot;
+}
+
 /* the mix that is heard in the period of what was recorded: nmon blocks old */
 const void *
 dev_monitored(device *d, int f64)
@@ -64,31 +94,52 @@ gain_of(_Atomic uint64_t *bits)
 	return g;
 }
 
+/* how volumes change from now on; what is on its way goes on from where it is */
+static void
+dev_glide(device *d)
+{
+	struct glide *g = &d->glide[!d->glide_now];
+
+	if (!mailbox_take(&d->mail))
+		return;
+	*g = d->glides[d->mail.out];
+	d->glide_now = !d->glide_now;
+	for (stream *s = d->streams; s; s = s->next) {
+		if (s->gain.shape != NULL && !gain_steady(&s->gain))
+			gain_ramp_on(&s->gain, s->gain.to, g->nframes, &g->shape);
+		if (s->recgain.shape != NULL && !gain_steady(&s->recgain))
+			gain_ramp_on(&s->recgain, s->recgain.to, g->nframes, &g->shape);
+	}
+}
+
 void
 dev_master(device *d)	/* the software masters as they are now */
 {
+	const struct glide *glide;
 	uint32_t seq = atomic_load_explicit(&d->master_seq, memory_order_acquire);
 	double play = gain_of(&d->master), rec = gain_of(&d->recmaster);
 
+	dev_glide(d);
 	if (seq == d->master_seen)
 		return;
+	glide = &d->glide[d->glide_now];
 	d->master_seen = seq;
 	for (stream *s = d->streams; s; s = s->next)
-		if (s->attached && rec != d->recmaster_now)
-			gain_ramp(&s->recgain, rec, d->ramp);
+		if (stream_live(s) && rec != d->recmaster_now)
+			gain_ramp_on(&s->recgain, rec, glide->nframes, &glide->shape);
 	d->recmaster_now = rec;
 	if (play == d->master_now)
 		return;
 	d->master_now = play;
 	for (stream *s = d->streams; s; s = s->next)
-		if (s->attached && s->play)
+		if (stream_live(s) && s->play)
 			stream_retarget(s, 1);
 }
 
 static int
 may_bypass(const device *d, const stream *s)
 {
-	return s->chain.same && !(s->par.flags & STREAM_NOPLAY) && d->nmons == 0 && !s->fading &&
+	return s->chain.same && !(s->par.flags & STREAM_NOPLAY) && d->nmons == 0 && !s->fading && !s->faded &&
 	    atomic_load_explicit(&s->stop, memory_order_relaxed) != STOP_FLUSH &&
 	    gain_steady(&s->gain) && gain_now(&s->gain) == 1;
 }
@@ -145,7 +196,7 @@ dev_mix(device *d)
 	stream *alone = NULL;
 
 	for (stream *s = d->streams; s; s = s->next)
-		if (s->attached && s->play) {
+		if (stream_live(s) && s->play) {
 			nplay++;
 			alone = s;
 		}
@@ -155,7 +206,7 @@ dev_mix(device *d)
 		stream *s = *sp;
 		int rc;
 
-		if (!s->attached) {
+		if (!stream_live(s)) {
 			sp = &s->next;
 			continue;
 		}
@@ -176,6 +227,10 @@ dev_mix(device *d)
 			changed = 1;
 			continue;
 		}
+		if (s->hold == HOLD_RAMP && fade_steady(&s->fade)) {
+			aim_held(s);
+			changed = 1;
+		}
 		sp = &s->next;
 	}
 	if (changed)
@@ -190,7 +245,7 @@ dev_cycle(device *d, int64_t due, int64_t nblocks)
 	d->due_ns = due;
 	d->nlate = 0;
 	d->mix32_used = d->mix64_used = d->inexact = d->copied = d->plays = 0;
-	d->rec32_valid = d->rec64_valid = d->mon32_valid = 0;
+	d->rec32_valid = d->rec64_valid = d->mon32_valid = d->hot_valid = 0;
 	if (d->par.rchan) {
 		rc = d->drv->read(d->drvh, d->rblock);
 		if (rc < 0)

@@ -135,7 +135,7 @@ dev_dry(device *d)
 	dev_xrun(d, NULL, XRUN_DEVICE, d->par.bufsz);
 	dev_record(d, 0, atomic_load(&d->nattached), 1);
 	for (stream *s = d->streams; s; s = s->next)
-		if (s->attached)
+		if (stream_live(s))
 			stream_note(s, XRUN_DEVICE);
 }
 
@@ -211,14 +211,14 @@ dev_wait(device *d, int64_t timeout_ns)
 	int due;
 
 	/* control, far behind, wakes nobody when it has made room */
-	if (d->unreleased && (timeout_ns < 0 || timeout_ns > d->period_ns))
+	if ((d->unreleased || d->untold) && (timeout_ns < 0 || timeout_ns > d->period_ns))
 		timeout_ns = d->period_ns;
 	ts = (struct timespec){ timeout_ns / NS, timeout_ns % NS };
 	atomic_store(&d->waiting, 1);
 	due = atomic_load(&d->quit) || atomic_load(&d->cmd_w) != atomic_load(&d->cmd_r) ||
 	    atomic_load(&d->step_req) != atomic_load(&d->step_done);
 	for (stream *s = d->streams; s && !due; s = s->next)
-		due = stream_finished(s) || (atomic_load(&s->leave) && !s->fading) ||
+		due = stream_finished(s) || aim_waits(s) || (atomic_load(&s->leave) && !s->fading) ||
 		    (s->attached ? s->waited && stream_has_block(s) :
 		    stream_ready(s) && group_ready(d, s));
 	if (!due && ppoll(&pfd, 1, timeout_ns < 0 ? NULL : &ts, NULL) > 0)
@@ -242,7 +242,7 @@ free_ready(device *d)
 		if (stream_has_block(s)) {
 			s->waited = 0;
 			s->stalled = 0;
-			able += s->attached;
+			able += stream_live(s);
 			continue;
 		}
 		late++;

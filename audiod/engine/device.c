@@ -207,6 +207,9 @@ device_attach(engine *e, uint32_t id, const struct device_conf *c, driver *drv, 
 	d->period_ns = (int64_t)d->par.round * NS / d->par.rate;
 	d->stall_ns = (int64_t)c->stall_ms * 1000000;
 	d->ramp = d->par.rate * RAMP_MS / 1000;
+	d->glide[0].nframes = d->ramp;
+	mailbox_init(&d->mail);
+	d->ahead_ns = (int64_t)d->par.bufsz * NS / d->par.rate;
 	d->wide = d->par.enc.bits > 24 && !(d->par.enc.flt && d->par.enc.bits == 32);
 	d->dither = c->dither;
 	d->seed = 0x9e3779b9u + id;
@@ -321,6 +324,18 @@ device_setrecgain(device *d, double gain)
 	set_gain(d, &d->recmaster, gain);
 }
 
+int
+device_setcurve(device *d, const struct curve *curve, uint32_t nframes)
+{
+	struct glide *g = &d->glides[d->mail.in];
+
+	if (shape_of(&g->shape, curve) < 0)
+		return -EINVAL;
+	g->nframes = nframes > 0 ? nframes : d->par.round;
+	mailbox_send(&d->mail);
+	return 0;
+}
+
 void
 device_setgroup(device *d, uint32_t group, uint32_t nmembers)
 {
@@ -340,7 +355,7 @@ device_getstats(device *d, struct device_stats *st)
 	st->clipped = atomic_load(&d->clipped);
 	st->bypassed = atomic_load(&d->nbypassed);
 	st->running = atomic_load(&d->running);
-	st->streams = atomic_load(&d->nattached);
+	st->streams = atomic_load(&d->nattached) + atomic_load(&d->nheld);
 	if (pthread_getcpuclockid(d->thread.pt, &clk) == 0 && clock_gettime(clk, &ts) == 0)
 		st->cpu_ns = (int64_t)ts.tv_sec * NS + ts.tv_nsec;
 }

@@ -55,16 +55,50 @@ void	enc_silence(const struct enc *, void *dst, size_t nsamples);
 
 double	volume_gain(unsigned vol);	/* 0..127 -> 0..1, sndio's table: round(2^(23+(v-127)/18)) / 2^23, 0 -> 0 */
 
+#define SHAPE_N		16
+
+struct shape {				/* of a ramp: straight lines from (0, 0) over the points to (1, 1) */
+	unsigned n;			/* points; 0: smoothstep */
+	float x[SHAPE_N], y[SHAPE_N];	/* part of the time (never falls), part of the way; 0..1 */
+};
+
+int	shape_ok(const struct shape *);
+/* part of the way at frames pos..pos+n-1 of a ramp of len, all of them before len; NULL: smoothstep */
+void	shape_fill(const struct shape *, unsigned pos, unsigned len, double *c, size_t n);
+
 struct gain {				/* a gain that never steps while it sounds */
 	double from, to;		/* linear */
 	unsigned pos, len;		/* frames into the ramp; no ramp once pos == len */
+	const struct shape *shape;	/* NULL: smoothstep; lives as long as the ramp */
 };
 
 void	gain_set(struct gain *, double g);			/* at once */
 void	gain_ramp(struct gain *, double g, unsigned nframes);	/* smoothstep from the present value */
+void	gain_ramp_on(struct gain *, double g, unsigned nframes, const struct shape *);	/* the same along a shape */
 double	gain_now(const struct gain *);				/* value of the next frame */
 int	gain_steady(const struct gain *);			/* 1 if no ramp is under way */
 void	gain_advance(struct gain *, size_t nframes);		/* as if so many frames had been mixed */
+
+/* ---- gains of channels --------------------------------------------------- */
+
+struct fade {				/* a gain for each channel of a stream, all on one ramp */
+	unsigned nch;
+	unsigned pos, len;		/* frames into the ramp; no ramp once pos == len */
+	int flat;			/* all channels have the same gain */
+	int one;			/* no ramp, and all are 1: nothing to do */
+	float from[DSP_NCHAN], to[DSP_NCHAN];	/* linear */
+	struct shape shape;
+};
+
+void	fade_init(struct fade *, unsigned nch);			/* all 1 */
+/* n gains, the last for all channels beyond; 0: all 1.  From the present gains; at once if nframes is 0 */
+void	fade_to(struct fade *, const float *gains, unsigned n, const struct shape *, unsigned nframes);
+void	fade_finish(struct fade *);				/* be where the ramp ends */
+double	fade_now(const struct fade *, unsigned ch);		/* value of the next frame */
+int	fade_steady(const struct fade *);
+int	fade_silent(const struct fade *);			/* steady, and all are 0 */
+void	fade_run32(struct fade *, float *, size_t nframes);	/* nch samples a frame, in place */
+void	fade_run64(struct fade *, double *, size_t nframes);
 
 /* ---- channel map -------------------------------------------------------- */
 

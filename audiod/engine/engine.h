@@ -15,6 +15,7 @@
 #include "api.h"
 #include "driver.h"
 #include "dsp.h"
+#include "mailbox.h"
 
 #define NS		1000000000	/* in a second */
 #define NDEV_MAX	64		/* devices of one engine, closed ones whose streams live included */
@@ -81,6 +82,7 @@ struct chain {				/* conversion between one stream and one device */
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
 	uint32_t ahead;			/* frames queued with which two more cycles are safe */
 	struct cmap pmap, rmap, mmap;
+	uint64_t rmask;			/* device channels that it records */
 	struct resamp *prs, *rrs;	/* NULL at equal rates */
 	int64_t delay_ns;		/* of the resampler of what it plays */
 	int64_t tail;			/* draining: silent input frames that the resampler still takes */
@@ -90,6 +92,22 @@ struct chain {				/* conversion between one stream and one device */
 uint32_t chain_block(const device *, uint32_t rate);
 int	chain_init(struct chain *, const device *, const struct stream_par *, const struct conv *);
 void	chain_free(struct chain *);
+
+struct aim {				/* what control wants of the channels' gains */
+	float gains[DSP_NCHAN];
+	uint32_t n;
+	uint32_t nframes;
+	int hold;
+	int serial;
+	struct shape shape;
+};
+
+#define HOLD_NONE	0
+#define HOLD_RAMP	1		/* to be held when its ramp has ended */
+#define HOLD_DONE	2		/* held: takes no part in cycles */
+
+#define TELL_JOINED	1
+#define TELL_HELD	2
 
 struct stream {
 	/* fixed by stream_new */
@@ -105,6 +123,7 @@ struct stream {
 	_Atomic int stop;		/* STOP_*, by pump or control */
 	_Atomic uint32_t vol;		/* 0..127, by pump or control */
 	_Atomic int muted;		/* by control */
+	_Atomic int go;			/* by control: join, whatever is there */
 	_Atomic int refs;		/* device thread and pump */
 	_Atomic int state;		/* STREAM_*, by the device thread */
 	_Atomic int done;		/* stopped as asked, by the device thread */
@@ -124,8 +143,12 @@ struct stream {
 	_Atomic int polled;		/* its socket is in epoll, by the pump */
 	_Atomic int bypassed;
 	_Atomic int leave;		/* by control: fade out and come back */
+	struct mailbox mail;		/* of aims, control to device thread */
+	_Atomic int64_t underruns, overruns, overranges;	/* by the device thread, as the next */
+	_Atomic int64_t first_ns, last_ns;	/* when its first frame is heard, and the last that was taken */
 
 	/* control */
+	int serial;			/* of the last aim */
 	struct move *move;		/* where to, until it has left */
 	device *from;			/* until the pump has followed */
 	int handover;
@@ -134,7 +157,12 @@ struct stream {
 	/* device thread */
 	struct stream *next;		/* in dev->streams */
 	int phase;			/* STREAM_* */
-	int attached;			/* contributes, RUNNING or DRAINING */
+	int attached;			/* has joined: RUNNING, DRAINING or HELD */
+	int hold;			/* HOLD_* */
+	int faded;			/* its fade is not 1 throughout */
+	int joined;			/* its first cycle has been */
+	int untold;			/* TELL_*: news that found no room yet */
+	int64_t joined_ns;
 	int64_t dpos;			/* device frames heard; starts at -bufsz */
 	int64_t pos_base;		/* client's frames at zero of this device's clock */
 	int64_t pos_told;		/* position last published */
@@ -164,7 +192,26 @@ struct stream {
 	int swept;			/* may leave epoll: two blocks of buffer and a real clock */
 	uint32_t ahead;			/* as its chain's, which control changes while it moves, as it does par's flags */
 	int tellxrun;			/* STREAM_TELLXRUN */
+
+	/* large, and rarely touched */
+	struct fade fade;		/* device thread: of the channels of what it plays */
+	struct aim aims[MAILBOX_NSLOTS];	/* slots of mail */
 };
+
+static inline int
+stream_live(const stream *s)		/* device thread: takes part in cycles */
+{
+	return s->attached && s->hold != HOLD_DONE;
+}
+
+int	shape_of(struct shape *, const struct curve *);	/* control: 0 or -EINVAL */
+
+int	aim_take(stream *);		/* device thread: aim.c */
+int	aim_waits(const stream *);
+void	aim_settle(stream *);
+void	aim_joined(stream *, int64_t ns);
+void	aim_held(stream *);
+void	aim_tell(stream *);
 
 void	move_left(stream *);		/* control: move.c */
 void	move_done(stream *);
@@ -194,6 +241,11 @@ struct devcmd {
 #define DEVCMD_ATTACH	1
 #define DEVCMD_GROUP	2
 
+struct glide {				/* how a volume changes */
+	struct shape shape;
+	unsigned nframes;
+};
+
 struct cyclerec {			/* struct cycle, each field its own atomic */
 	_Atomic int64_t due, wake, end;
 	_Atomic uint32_t nblocks, nstreams, nxruns, flags;
@@ -209,7 +261,8 @@ struct device {
 	struct drv_par par;
 	int dither;
 	int64_t stall_ns, period_ns;
-	unsigned ramp;			/* frames */
+	unsigned ramp;			/* frames of RAMP_MS */
+	int64_t ahead_ns;		/* of its buffer: as much later is heard what a cycle has mixed */
 	int wide;			/* f64 bus for all */
 	struct conv conv;
 	size_t pframe, rframe;		/* bytes */
@@ -227,13 +280,17 @@ struct device {
 	_Atomic int waiting;		/* the thread sleeps until poked */
 	_Atomic uint64_t master, recmaster;	/* bits of doubles: gain of what is played, of what is recorded */
 	_Atomic uint32_t master_seq;
+	struct mailbox mail;		/* of glides, control to device thread */
+	struct glide glides[MAILBOX_NSLOTS];
 	_Atomic int64_t seq;		/* cycles, told to the pump */
 	_Atomic int64_t next_due;	/* ns; 0: not on a real clock */
 	_Atomic int64_t step_req, step_done;
 	_Atomic int cpu;		/* on which its thread woke last */
 	_Atomic int64_t cost_ns;	/* of its last wake-up */
 	_Atomic int64_t cycles, position, xruns, clipped, nbypassed;
-	_Atomic int running, nattached, quit;
+	_Atomic int running, quit;
+	_Atomic int nattached;		/* streams that take part in cycles */
+	_Atomic int nheld;		/* ... that have joined and stand still */
 	struct cyclerec cyc[NCYCLES];
 	_Atomic int64_t ncyc;
 	struct evring *events;
@@ -245,6 +302,9 @@ struct device {
 	int failed;
 	uint32_t master_seen;
 	double master_now, recmaster_now;
+	struct glide glide[2];		/* of volumes: one, and the one that ramps under way may still be on */
+	int glide_now;
+	int untold;			/* streams have news that found no room */
 	int64_t due_ns, wake_ns;	/* of this cycle */
 	int64_t first_due_ns;		/* of the first cycle of this wake-up: how late it is */
 	int nlate;			/* streams short in this cycle */
@@ -256,6 +316,8 @@ struct device {
 	float *rec32;			/* round x rchan, what was recorded */
 	double *rec64;
 	int rec32_valid, rec64_valid;
+	int hot_valid;
+	uint64_t hot;			/* channels with a sample at full scale */
 	double *mon;			/* mixes not yet heard: nmon blocks of round x pchan */
 	unsigned nmon;
 	int64_t monpos;			/* blocks ever put into it */
@@ -279,6 +341,7 @@ void	dev_event(device *, const struct event *);	/* device thread: may be lost if
 void	dev_xrun(device *, stream *, int kind, int64_t missing);
 const void *dev_recorded(device *, int f64);	/* round x rchan */
 const void *dev_monitored(device *, int f64);	/* round x pchan */
+uint64_t dev_overrange(device *);	/* recorded channels with a sample at full scale */
 
 /* ---- pump --------------------------------------------------------------------------- */
 

@@ -92,6 +92,25 @@ class Playing:
 
 
 @dataclass(frozen=True)
+class StreamJoined:
+    """It waits for no start any more: its first frames were taken, or recorded, in the cycle of `time_ns`.
+
+    CLOCK_MONOTONIC ns.  One that joins held has had no cycle; it is told at once.
+    """
+
+    stream: int
+    time_ns: int
+
+
+@dataclass(frozen=True)
+class StreamHeld:
+    """The ramp of a `Stream.aim` with hold, whose number `aim` is, has ended: it stands still."""
+
+    stream: int
+    aim: int = 0
+
+
+@dataclass(frozen=True)
 class Xrun:
     """An xrun with the numbers that classify it; times in CLOCK_MONOTONIC ns, 0 unknown."""
 
@@ -165,6 +184,8 @@ Event = (
     | StreamStopped
     | StreamReleased
     | Playing
+    | StreamJoined
+    | StreamHeld
     | Xrun
     | StreamEnded
     | StreamMoved

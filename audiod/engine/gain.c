@@ -26,6 +26,7 @@ gain_set(struct gain *g, double to)
 {
 	g->from = g->to = to;
 	g->pos = g->len = 0;
+	g->shape = NULL;
 }
 
 double
@@ -35,12 +36,22 @@ gain_now(const struct gain *g)
 
 	if (g->pos >= g->len)
 		return g->to;
+	if (g->shape != NULL) {
+		shape_fill(g->shape, g->pos, g->len, &s, 1);
+		return g->from + (g->to - g->from) * s;
+	}
 	s = (double)g->pos / g->len;
 	return g->from + (g->to - g->from) * (s * s * (3 - 2 * s));
 }
 
 void
 gain_ramp(struct gain *g, double to, unsigned nframes)
+{
+	gain_ramp_on(g, to, nframes, NULL);
+}
+
+void
+gain_ramp_on(struct gain *g, double to, unsigned nframes, const struct shape *shape)
 {
 	const double now = gain_now(g);
 
@@ -52,6 +63,7 @@ gain_ramp(struct gain *g, double to, unsigned nframes)
 	g->to = to;
 	g->pos = 0;
 	g->len = nframes;
+	g->shape = shape != NULL && shape->n > 0 ? shape : NULL;
 }
 
 int

@@ -1,6 +1,6 @@
 """Handles of the engine's objects: `Engine`, `Driver`, `Device`, `Stream`, `Conn`.
 
-The only importer of the compiled engine.  Runs on the control thread alone, but
+With `structs` the only importer of the compiled engine.  Runs on the control thread alone, but
 for `Driver`, which is any thread's: its opening and closing alone may wait.
 """
 
@@ -26,6 +26,8 @@ from audiod.engine.events import (
     ProtocolBreach,
     ProtocolReason,
     StreamEnded,
+    StreamHeld,
+    StreamJoined,
     StreamMoved,
     StreamReleased,
     StreamStopped,
@@ -34,6 +36,8 @@ from audiod.engine.events import (
     Xrun,
     XrunKind,
 )
+from audiod.engine.structs import curve as curve_of
+from audiod.engine.structs import device_par, encoding, positions, stream_par
 from audiod.engine.values import (
     ACCESSES,
     Clock,
@@ -41,7 +45,6 @@ from audiod.engine.values import (
     DeviceConf,
     DevicePar,
     DeviceStats,
-    Encoding,
     StreamCounts,
     StreamPar,
     StreamState,
@@ -53,7 +56,7 @@ from audiod.engine.values import (
 _ABI = 1
 _ERRSZ = 1024  # a path and a reason
 _PAYLOAD = 128 * 1024  # larger than MSG_MAX
-_COUNTS = struct.Struct("=8q4i2q")  # struct stream_stats, which has no padding
+_COUNTS = struct.Struct("=8q4i7q2i")  # struct stream_stats, which has no padding
 
 
 class EngineError(OSError):
@@ -179,6 +182,10 @@ class Engine:
             return StreamReleased(ev.id)
         if kind == lib.EV_PLAYING:
             return Playing(ev.id, ev.a)
+        if kind == lib.EV_JOINED:
+            return StreamJoined(ev.id, ev.a)
+        if kind == lib.EV_HELD:
+            return StreamHeld(ev.id, ev.a)
         if kind == lib.EV_XRUN:
             return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
         if kind == lib.EV_ERROR:
@@ -220,7 +227,7 @@ class Driver:
         c.dither, c.stall_ms = conf.dither, conf.stall_ms
         c.ppm, c.jitter_ns = conf.ppm, conf.jitter_ns
         c.xrun_every_ns, c.unplug_after_ns = conf.xrun_every_ns, conf.unplug_after_ns
-        c.par = _device_par(conf.par)
+        c.par = device_par(conf.par)
         out, err = ffi.new("driver **"), ffi.new("char[]", _ERRSZ)
         rc = lib.driver_open(c, out, err, _ERRSZ)
         self.missing = ffi.string(err).decode(errors="replace")
@@ -252,15 +259,15 @@ class Device:
         par = ffi.new("struct device_par *")
         lib.device_getpar(self._h, par)
         self.par = DevicePar(
-            enc=_encoding(par.enc),
+            enc=encoding(par.enc),
             rate=par.rate,
             round=par.round,
             bufsz=par.bufsz,
             pchan=par.pchan,
             rchan=par.rchan,
             clock=Clock(par.clock),
-            pmap=_map(par.pmap, par.pchan),
-            rmap=_map(par.rmap, par.rchan),
+            pmap=positions(par.pmap, par.pchan),
+            rmap=positions(par.rmap, par.rchan),
         )
 
     def close(self) -> None:
@@ -285,6 +292,13 @@ class Device:
     def setrecgain(self, gain: float) -> None:
         """The gain of what is recorded, linear."""
         lib.device_setrecgain(self._h, gain)
+
+    def setcurve(self, curve: Sequence[tuple[float, float]] = (), *, nframes: int) -> None:
+        """How changes of volume, mute and masters go from now on; `curve` and `nframes` as in `Stream.aim`.
+
+        Raises EngineError: EINVAL.
+        """
+        _check(lib.device_setcurve(self._h, curve_of(curve), nframes), "setting the ramp of volumes")
 
     def setgroup(self, group: int, nmembers: int) -> None:
         """Streams of a link group start in one cycle when so many are ready."""
@@ -325,7 +339,7 @@ class Stream:
         self.id = ident
         self.par = par
         out = ffi.new("stream **")
-        _check(lib.stream_new(device, ident, _stream_par(par), out), "making a stream")
+        _check(lib.stream_new(device, ident, stream_par(par), out), "making a stream")
         self._h = out[0]
 
     def free(self) -> None:
@@ -358,7 +372,7 @@ class Stream:
 
         Raises EngineError: EINVAL if the buffer is smaller than a block of that device, EBUSY while it moves.
         """
-        _check(lib.stream_move(self._h, device._h, _stream_par(par)), "moving a stream")
+        _check(lib.stream_move(self._h, device._h, stream_par(par)), "moving a stream")
         self.par = par
 
     def setvol(self, vol: int) -> None:
@@ -367,6 +381,31 @@ class Stream:
     def setmute(self, on: bool) -> None:
         """Silent whatever its volume; the ramp is that of a volume."""
         lib.stream_setmute(self._h, on)
+
+    def go(self) -> None:
+        """Join at the next cycle whatever its start waits for; with all started streams of its link group."""
+        _check(lib.stream_go(self._h), "letting a stream go")
+
+    def aim(
+        self,
+        gains: Sequence[float] = (),
+        *,
+        curve: Sequence[tuple[float, float]] = (),
+        nframes: int = 0,
+        hold: bool = False,
+    ) -> int:
+        """Bring the gains of its channels (0..1, the last for all beyond; none: all 1) to `gains`.
+
+        From the gains as they are, in `nframes` of the device, from the next block on; 0 is one block, or
+        at once if it does not sound.  `curve`: points (part of the time, part of the way) that straight
+        lines from (0, 0) to (1, 1) go over, at most 16; empty: a smoothstep.  The last call wins.
+
+        With `hold` the ramp goes to silence, in whole blocks, and there the stream stands still, which
+        StreamHeld tells with the number that is returned; an aim without it lets it run on from that
+        silence.  Draining, a held stream runs on at `gains`.  Raises EngineError: EINVAL.
+        """
+        number = lib.stream_aim(self._h, list(gains), len(gains), curve_of(curve), nframes, int(hold))
+        return _check(number, "changing the gains of a stream")
 
     def stats(self) -> StreamStats:
         s = ffi.new("struct stream_stats *")
@@ -386,6 +425,13 @@ class Stream:
             delay=s.delay,
             cycles=s.cycles,
             fed=s.fed,
+            underruns=s.underruns,
+            overruns=s.overruns,
+            overranges=s.overranges,
+            first_ns=s.first_ns,
+            last_ns=s.last_ns,
+            filled=s.filled,
+            rfilled=s.rfilled,
         )
 
 
@@ -443,40 +489,3 @@ class Conn:
         if self._h:
             lib.conn_free(self._h)
             self._h = ffi.NULL
-
-
-def _enc(enc: Encoding) -> dict[str, int]:
-    return {"bits": enc.bits, "bps": enc.bps, "sig": enc.sig, "le": enc.le, "msb": enc.msb, "flt": enc.flt}
-
-
-def _encoding(enc: object) -> Encoding:
-    e: dict[str, int] = {k: getattr(enc, k) for k in ("bits", "bps", "sig", "le", "msb", "flt")}
-    return Encoding(e["bits"], e["bps"], bool(e["sig"]), bool(e["le"]), bool(e["msb"]), bool(e["flt"]))
-
-
-def _stream_par(par: StreamPar) -> object:
-    c = ffi.new("struct stream_par *")
-    c.enc = _enc(par.enc)
-    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax", "round"):
-        setattr(c, name, getattr(par, name))
-    c.flags, c.join = int(par.flags), int(par.join)
-    c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
-    return c
-
-
-def _map(positions: list[int], nchan: int) -> tuple[int, ...]:
-    found = tuple(positions[c] for c in range(nchan))
-    return found if any(found) else ()
-
-
-def _device_par(par: DevicePar) -> dict[str, object]:
-    return {
-        "enc": _enc(par.enc),
-        "rate": par.rate,
-        "round": par.round,
-        "bufsz": par.bufsz,
-        "pchan": par.pchan,
-        "rchan": par.rchan,
-        "pmap": list(par.pmap),
-        "rmap": list(par.rmap),
-    }

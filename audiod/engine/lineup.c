@@ -22,10 +22,10 @@ dev_autovol(device *d)
 		int n = 0;
 		double w;
 
-		if (!s->attached || !s->play || !(s->par.flags & STREAM_AUTOVOL))
+		if (!stream_live(s) || !s->play || !(s->par.flags & STREAM_AUTOVOL))
 			continue;
 		for (stream *t = d->streams; t; t = t->next)
-			n += t->attached && t->play && overlap(s, t);
+			n += stream_live(t) && t->play && overlap(s, t);
 		w = 1.0 / n;
 		if (w != s->weight) {
 			s->weight = w;
@@ -37,12 +37,14 @@ dev_autovol(device *d)
 void
 dev_count(device *d)
 {
-	int n = 0, mons = 0;
+	int n = 0, held = 0, mons = 0;
 
 	for (stream *s = d->streams; s; s = s->next) {
-		n += s->attached;
-		mons += s->attached && (s->par.flags & STREAM_MON);
+		n += stream_live(s);
+		held += s->attached && !stream_live(s);
+		mons += s->attached && (s->par.flags & STREAM_MON);	/* a held one too: it runs on with what is heard then */
 	}
+	atomic_store_explicit(&d->nheld, held, memory_order_relaxed);
 	atomic_store_explicit(&d->nattached, n, memory_order_relaxed);
 	if (mons > 0 && d->nmons == 0 && d->mon)
 		memset(d->mon, 0, sizeof(double) * d->nmon * d->par.round * d->par.pchan);
@@ -128,7 +130,8 @@ group_ready(device *d, const stream *s)
 {
 	uint32_t n = 0;
 
-	if (s->par.group == 0 || s->resume || atomic_load(&s->stop) != STOP_NONE)
+	if (s->par.group == 0 || s->resume || atomic_load(&s->stop) != STOP_NONE ||
+	    atomic_load_explicit(&s->go, memory_order_relaxed))
 		return 1;
 	for (stream *t = d->streams; t; t = t->next)
 		n += t->par.group == s->par.group && (t->attached || stream_ready(t));
@@ -147,7 +150,7 @@ may_leave(device *d, stream *s)
 		stream_retarget(s, s->attached);
 		return 0;
 	}
-	if (!s->attached || s->play == NULL || s->inxrun || gain_now(&s->gain) == 0)
+	if (!stream_live(s) || s->play == NULL || s->inxrun || gain_now(&s->gain) == 0)
 		return 1;
 	if (!s->fading) {
 		s->fading = 1;
@@ -175,12 +178,30 @@ dev_leave(device *d, stream **sp)
 	return 0;
 }
 
+/* a link group that is told to go goes as one */
+static void
+group_go(device *d, uint32_t group)
+{
+	for (stream *s = d->streams; s; s = s->next)
+		if (s->par.group == group)
+			atomic_store_explicit(&s->go, 1, memory_order_relaxed);
+}
+
 /* streams that have nothing left leave, waiting ones that are full join; no cycle is needed for either */
 void
 dev_admit(device *d)
 {
-	int changed = 0;
+	int changed = 0, untold = 0;
 
+	for (stream *s = d->streams; s; s = s->next) {
+		changed |= aim_take(s);
+		if (s->par.group != 0 && !s->attached && atomic_load_explicit(&s->go, memory_order_acquire))
+			group_go(d, s->par.group);
+		if (s->untold)
+			aim_tell(s);
+		untold |= s->untold;
+	}
+	d->untold = untold;
 	for (stream **sp = &d->streams; *sp; )
 		if (stream_finished(*sp)) {
 			dev_remove(d, sp, 0);

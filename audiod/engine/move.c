@@ -94,7 +94,7 @@ move_left(stream *s)
 	s->move = NULL;
 	s->from = from;
 	s->handover = 1;
-	s->resume = 1;
+	s->resume = s->joined;		/* else it still waits for its start */
 	s->fading = s->inxrun = s->stalled = 0;
 	s->waited = 0;
 	s->weight = 1;

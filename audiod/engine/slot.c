@@ -173,11 +173,16 @@ slot_emit(struct pump *p, struct stream *s)
 	struct conn *c = s->conn;
 	struct slot *sl = &c->slots[s->number];
 	int ended = atomic_load_explicit(&s->ended, memory_order_acquire);
+	int held = atomic_load_explicit(&s->state, memory_order_relaxed) == STREAM_HELD;
 
 	if (!sl->begun && s->play && s->swept && atomic_load_explicit(&s->play->r, memory_order_relaxed) > 0 &&
-	    sl->state == SLOT_RUN) {
+	    sl->state == SLOT_RUN && !held) {
 		sl->begun = 1;
 		c->nbegun++;
+		pump_dirty(p, c);
+	} else if (sl->begun && held) {	/* its device may stop: no cycle would have its socket read */
+		sl->begun = 0;
+		c->nbegun--;
 		pump_dirty(p, c);
 	}
 	if (ended) {
@@ -187,7 +192,7 @@ slot_emit(struct pump *p, struct stream *s)
 			conn_die(p, c, CLOSE_SELF, 0);
 		return;
 	}
-	if (sl->state == SLOT_RUN && s->play) {
+	if (sl->state == SLOT_RUN && s->play && !held) {
 		uint32_t queued = s->play->cap - fring_room(s->play);
 
 		if (queued < s->ahead)

@@ -52,6 +52,8 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 		return -EINVAL;
 	if (par->appbufsz < chain_block(d, par->rate) || par->appbufsz > (1u << 24))
 		return -EINVAL;
+	if (par->start > START_GO || par->start_min > par->appbufsz)
+		return -EINVAL;
 	s = mem_new(d->engine, sizeof(*s));
 	if (s == NULL)
 		return -ENOMEM;
@@ -83,6 +85,8 @@ stream_new(device *d, uint32_t id, const struct stream_par *par, stream **out)
 	s->ahead = s->chain.ahead;
 	s->tellxrun = (par->flags & STREAM_TELLXRUN) != 0;
 	s->weight = 1;
+	mailbox_init(&s->mail);
+	fade_init(&s->fade, par->flags & STREAM_PLAY ? par->pchan : 0);
 	s->group_n = par->group_n;
 	atomic_store(&s->vol, par->vol > 127 ? 127 : par->vol);
 	atomic_store(&s->muted, (par->flags & STREAM_MUTED) != 0);
@@ -122,6 +126,7 @@ stream_setmute(stream *s, int on)
 void
 stream_getstats(stream *s, struct stream_stats *st)
 {
+	int64_t first = atomic_load(&s->first_ns);
 	uint32_t seq;
 
 	memset(st, 0, sizeof(*st));
@@ -135,16 +140,26 @@ stream_getstats(stream *s, struct stream_stats *st)
 
 		st->consumed = atomic_load(&s->play->r) + skip;
 		st->written = atomic_load(&s->play->w) + skipped;
+		st->filled = (int32_t)(atomic_load(&s->play->w) - atomic_load(&s->play->r));
 	}
 	if (s->rec) {
 		st->captured = atomic_load(&s->rec->w) + atomic_load(&s->rskip);
 		st->read = atomic_load(&s->rec->r) + atomic_load(&s->rskipped);
+		st->rfilled = (int32_t)(atomic_load(&s->rec->w) - atomic_load(&s->rec->r));
+		if (s->play == NULL)
+			st->filled = st->rfilled;
 	}
 	st->xruns = atomic_load(&s->xruns);
 	st->lost = atomic_load(&s->lost);
 	st->cycles = atomic_load_explicit(&s->cycles, memory_order_relaxed);
 	st->fed = atomic_load_explicit(&s->fed, memory_order_relaxed);
 	st->state = atomic_load(&s->state);
+	st->underruns = atomic_load(&s->underruns);
+	st->overruns = atomic_load(&s->overruns);
+	st->overranges = atomic_load(&s->overranges);
+	st->last_ns = atomic_load(&s->last_ns);
+	if (st->position >= 0 || st->state == STREAM_ENDED)	/* else it is on its way through the buffer */
+		st->first_ns = first;
 	st->vol = (int32_t)atomic_load(&s->vol);
 	st->bypass = atomic_load(&s->bypassed);
 	st->delay = (int32_t)llround((s->chain.prs ? resamp_delay(s->chain.prs) : 0) +
@@ -167,7 +182,7 @@ stream_poke(stream *s)
 
 	if (d->par.clock == DRV_CLOCK_FREE || atomic_load(&s->stop) != STOP_NONE ||
 	    (atomic_load_explicit(&s->state, memory_order_relaxed) <= STREAM_PRIMING &&
-	    s->play && fring_room(s->play) == 0))
+	    s->play && (s->par.start == START_DATA || fring_room(s->play) == 0)))
 		dev_poke(d);
 }
 

@@ -43,6 +43,15 @@ class StreamState(enum.IntEnum):
     RUNNING = 2
     DRAINING = 3
     ENDED = 4
+    HELD = 5  # joined, and stands still
+
+
+class StartMode(enum.IntEnum):
+    """What a started stream waits for before it joins its device."""
+
+    FULL = 0  # its play ring is full
+    DATA = 1  # `start_min` frames to play, and a block at least
+    GO = 2  # Stream.go
 
 
 @dataclass(frozen=True)
@@ -148,10 +157,14 @@ class StreamPar:
     group: int = 0
     group_n: int = 0
     round: int = 0
+    start: StartMode = StartMode.FULL
+    start_min: int = 0
 
 
 @dataclass(frozen=True)
 class StreamStats:
+    """Frames at the client's rate, times in CLOCK_MONOTONIC ns; see api.h, struct stream_stats."""
+
     position: int
     time_ns: int
     written: int
@@ -166,6 +179,18 @@ class StreamStats:
     delay: int
     cycles: int = 0
     fed: int = 0
+    underruns: int = 0
+    overruns: int = 0
+    overranges: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    filled: int = 0
+    rfilled: int = 0
+
+    @property
+    def inner(self) -> int:
+        """Frames held by its resamplers: `delay`."""
+        return self.delay
 
 
 class StreamCounts(NamedTuple):
@@ -185,6 +210,13 @@ class StreamCounts(NamedTuple):
     delay: int
     cycles: int
     fed: int
+    underruns: int
+    overruns: int
+    overranges: int
+    first_ns: int
+    last_ns: int
+    filled: int
+    rfilled: int
 
 
 @dataclass(frozen=True)

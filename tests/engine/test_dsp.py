@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ENGINE = Path(__file__).resolve().parents[2] / "audiod" / "engine"
-SOURCES = [str(ENGINE / f"{name}.c") for name in ("conv", "gain", "cmap", "resamp", "resamp_design")]
+SOURCES = [str(ENGINE / f"{name}.c") for name in ("conv", "gain", "fade", "cmap", "resamp", "resamp_design")]
 CFLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-shared", "-fPIC"]
 
 Samples = npt.NDArray[Any]

@@ -1,43 +1,12 @@
 """A started stream moves to another device: a fade, no frame lost, a position that never goes back."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rig import F32, PLAY, REC, S16, Rig, noise, rig
+from rig import F32, PLAY, REC, S16, Second, move, noise, rig
 
-from audiod.engine import Device, DeviceConf, DevicePar, EngineError, StreamMoved, StreamState
-
-
-class Second:
-    """Another manual device of the same engine."""
-
-    def __init__(self, r: Rig, folder: Path, *, rate: int = 48000, round: int = 480, enc=S16) -> None:
-        self.path = folder / "second.raw"
-        par = DevicePar(enc, rate, round, 4 * round, 2, 2)
-        self.device: Device = r.engine.device_open(
-            9, DeviceConf("manual", par, arg=str(self.path), dither=False)
-        )
-
-    def played(self) -> np.ndarray:
-        return np.fromfile(self.path, "<i2").reshape(-1, 2)
-
-
-def move(r: Rig, to: Second, n: int = 0, **par: object) -> None:
-    """Ask, and let the first device run until it has let go."""
-    source = r.sources[n]
-    source.stream.move(to.device, replace(source.stream.par, **par))
-    for _ in range(4):
-        r.device.step(1)
-        r.events()
-    for _ in range(2000):
-        r.events()
-        if any(isinstance(e, StreamMoved) for e in r.seen):
-            return
-    r.engine.sync(1)
-    while not any(isinstance(e, StreamMoved) for e in r.seen):
-        r.events()
+from audiod.engine import EngineError, StreamState
 
 
 def test_what_is_queued_goes_on_there_with_the_very_next_frame(tmp_path: Path) -> None:

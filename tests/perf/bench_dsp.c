@@ -3,7 +3,7 @@
  * and stream, as multiples of memcpy, and of the same by another build.
  *
  *	F="-O3 -fno-wrapv -fno-math-errno -fno-trapping-math -ffp-contract=off"
- *	E=$(echo audiod/engine/{conv,gain,cmap,resamp,resamp_design}.c)
+ *	E=$(echo audiod/engine/{conv,gain,fade,cmap,resamp,resamp_design}.c)
  *	cc $F -shared -fPIC $E -lm -o new.so
  *	cc $F -DKERN_LEVEL=0 -shared -fPIC $E -lm -o plain.so	# or an older tree's
  *	cc $F tests/perf/bench_dsp.c -o bench_dsp

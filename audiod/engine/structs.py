@@ -1,0 +1,54 @@
+"""Plain values as the structs of api.h, and back.  Control thread; no call into the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiod.engine._lib import ffi, lib
+from audiod.engine.values import DevicePar, Encoding, StreamPar
+
+
+def enc_of(enc: Encoding) -> dict[str, int]:
+    return {"bits": enc.bits, "bps": enc.bps, "sig": enc.sig, "le": enc.le, "msb": enc.msb, "flt": enc.flt}
+
+
+def encoding(enc: object) -> Encoding:
+    e: dict[str, int] = {k: getattr(enc, k) for k in ("bits", "bps", "sig", "le", "msb", "flt")}
+    return Encoding(e["bits"], e["bps"], bool(e["sig"]), bool(e["le"]), bool(e["msb"]), bool(e["flt"]))
+
+
+def stream_par(par: StreamPar) -> object:
+    c = ffi.new("struct stream_par *")
+    c.enc = enc_of(par.enc)
+    for name in ("rate", "pchan", "rchan", "appbufsz", "xrun", "pmin", "pmax", "rmin", "rmax", "round"):
+        setattr(c, name, getattr(par, name))
+    c.flags, c.join = int(par.flags), int(par.join)
+    c.vol, c.maxvol, c.group, c.group_n = par.vol, par.maxvol, par.group, par.group_n
+    c.start, c.start_min = int(par.start), par.start_min
+    return c
+
+
+def curve(points: Sequence[tuple[float, float]]) -> object:
+    """Too many points are C's to refuse, by their number."""
+    if not points:
+        return ffi.NULL
+    x, y = zip(*points, strict=True)
+    return ffi.new("struct curve *", {"n": len(points), "x": x[: lib.CURVE_N], "y": y[: lib.CURVE_N]})
+
+
+def positions(found: list[int], nchan: int) -> tuple[int, ...]:
+    placed = tuple(found[c] for c in range(nchan))
+    return placed if any(placed) else ()
+
+
+def device_par(par: DevicePar) -> dict[str, object]:
+    return {
+        "enc": enc_of(par.enc),
+        "rate": par.rate,
+        "round": par.round,
+        "bufsz": par.bufsz,
+        "pchan": par.pchan,
+        "rchan": par.rchan,
+        "pmap": list(par.pmap),
+        "rmap": list(par.rmap),
+    }
