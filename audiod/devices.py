@@ -128,11 +128,30 @@ class Devices:
 
     # ---- start and end ----
 
-    def open_held(self) -> None:
-        """Open the devices that are to be open from start to end.  Raises FaultError."""
+    def open_held(self, *, cards: bool = True) -> None:
+        """Open the devices that are to be open from start to end, all or but `cards`.  Raises FaultError."""
         for device in self.all:
-            if device.conf.hold:
+            if device.conf.hold and (cards or device.conf.spec.driver != CARDS):
                 self._open(device)
+
+    async def open_held_cards(self) -> None:
+        """Those that others may want, too, with their leave.  Raises FaultError."""
+        for device in self.all:
+            if device.conf.hold and device.opening is None:
+                await self._opened(device)
+
+    async def _opened(self, device: OpenDevice) -> None:
+        done, why = trio.Event(), None
+
+        def then(fault: Fault | None) -> None:
+            nonlocal why
+            why = fault
+            done.set()
+
+        self.prepare(device.row.number, then)
+        await done.wait()
+        if why is not None:
+            raise FaultError(why)
 
     def close_all(self) -> None:
         """Close every open device; files are finished by it."""
@@ -208,8 +227,9 @@ class Devices:
 
     def _open_if_held(self, device: OpenDevice) -> None:
         if device.conf.hold and device.opening is None and not device.waiting:
-            with contextlib.suppress(FaultError):  # logged; the next stream tries again
-                self._open(device)
+            self.prepare(
+                device.row.number, lambda fault: None
+            )  # why not is logged; the next stream tries again
 
     def open_if_held(self, number: int) -> None:
         """Open it if it is to be open from start to end, and can be."""

@@ -6,6 +6,7 @@ lost is never a device's opening again; what is closed has no handle.  Control t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,20 @@ class Opening:
 
     def members(self, group: int) -> int:
         return self.groups.get(group, 0)
+
+    def abandon(self, errno: int) -> int:
+        """Close its card, and only that: streams play on into nothing.
+
+        Returns an eventfd, the caller's to close, that is readable once it is closed.  Raises EngineError.
+        """
+        assert self.handle is not None, "it is closed"
+        closed = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self.handle.abandon(errno, closed)
+        except BaseException:
+            os.close(closed)
+            raise
+        return closed
 
     def close(self) -> None:
         """Close it in the engine; the device has it no more."""

@@ -108,10 +108,11 @@ class Server:
 
     async def _run(self, signals: bool, task_status: trio.TaskStatus[Dispatch]) -> None:
         dispatch = self._dispatch
+        refused: FaultError | None = None
         try:
-            dispatch.devices.open_held()
+            dispatch.devices.open_held(cards=False)
         except FaultError as error:
-            raise StartError(error.fault.message, hint="-a off opens it on demand") from None
+            raise _not_held(error) from None
         with contextlib.ExitStack() as opened:
             listeners = self._listen(opened)
             async with trio.open_nursery() as nursery:
@@ -132,27 +133,41 @@ class Server:
                 dispatch.devices.spawn = nursery.start_soon
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
-                async with trio.open_nursery() as door:
-                    for listener in listeners:
-                        door.start_soon(listener.serve, dispatch.accept)
-                        dispatch.sockets.append(listener.name)
-                    self._log.info(
-                        "server.ready",
-                        socket=dispatch.sockets[0],
-                        others=" ".join(dispatch.sockets[1:]) or "none",
-                        pid=os.getpid(),
-                        unit=self.config.unit,
-                    )
-                    task_status.started(dispatch)
-                    look = self._look_for_cards
-                    run = partial(dispatch.hotplug.run, watch=look, look=look and dispatch.cards.needed)
-                    nursery.start_soon(run)
-                    await self._ending.wait()
-                    door.cancel_scope.cancel()
-                opened.close()  # now that nobody waits for them any more
-                await self._end()
+                try:
+                    await dispatch.devices.open_held_cards()
+                except FaultError as error:
+                    refused = error
+                else:
+                    await self._serve(nursery, listeners, task_status)
+                    opened.close()  # now that nobody waits for them any more
+                    await self._end()
                 nursery.cancel_scope.cancel()
+        if refused is not None:
+            raise _not_held(refused)
         self._log.info("server.end")
+
+    async def _serve(
+        self, nursery: trio.Nursery, listeners: list[Listener], task_status: trio.TaskStatus[Dispatch]
+    ) -> None:
+        """Take clients until it is to end."""
+        dispatch = self._dispatch
+        async with trio.open_nursery() as door:
+            for listener in listeners:
+                door.start_soon(listener.serve, dispatch.accept)
+                dispatch.sockets.append(listener.name)
+            self._log.info(
+                "server.ready",
+                socket=dispatch.sockets[0],
+                others=" ".join(dispatch.sockets[1:]) or "none",
+                pid=os.getpid(),
+                unit=self.config.unit,
+            )
+            task_status.started(dispatch)
+            look = self._look_for_cards
+            run = partial(dispatch.hotplug.run, watch=look, look=look and dispatch.cards.needed)
+            nursery.start_soon(run)
+            await self._ending.wait()
+            door.cancel_scope.cancel()
 
     def _listen(self, opened: contextlib.ExitStack) -> list[Listener]:
         """Every listener that the configuration asks for, the native one first.  Raises StartError."""
@@ -229,6 +244,11 @@ class Server:
                 self._log.info("server.signal", signal=name, reason="the second one: at once")
                 self._quiet.set()
                 self._empty.set()
+
+
+def _not_held(error: FaultError) -> StartError:
+    """A device that is to be open from start to end is not."""
+    return StartError(error.fault.message, hint=f"{error.fault.hint}; -a off opens it on demand")
 
 
 def _too_late(number: int, frame: object) -> None:

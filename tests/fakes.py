@@ -144,6 +144,15 @@ class FakeDevice:
         self.curve: tuple[tuple[tuple[float, float], ...], int] | None = None  # of volumes, and its frames
         self.groups: dict[int, int] = {}
         self.started: list[FakeStream] = []
+        self.abandoned = False
+        self.slow = False  # its card takes its time to close
+
+    def abandon(self, errno: int, fd: int) -> None:
+        assert not self.closed, "its card is closed already"
+        self.abandoned = True
+        self.engine.post(DeviceLost(self.id, errno))
+        if not self.slow:
+            os.eventfd_write(fd, 1)
 
     def close(self) -> None:
         assert not self.closed, "closed twice"

@@ -6,6 +6,7 @@ closed; what is given up is closed before the other is told so.  Control thread.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EBUSY
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from audiod import log
 from audiod.cards import busy, kernel
 from audiod.cards.inventory import Card
 from audiod.cards.reserve import Reservations, ReservedError
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from audiod.devices import Devices
     from audiod.opening import OpenDevice, Opening
 
-GIVE_UP_LIMIT = 4.0  # seconds that streams may take to leave; whoever asks waits for five
+GIVE_UP_LIMIT = 4.0  # seconds that a card may take to close; whoever asks waits for five
+TAKEN = "another program has reserved its card: its streams come back when that lets go of it"
 
 
 class Access:
@@ -49,6 +52,7 @@ class Access:
         self._mixers = mixers
         self._of: dict[int, int] = {}  # card of each opening, by its ident
         self._closed = trio.Event()
+        self._log = log.get()
         devices.opening, devices.ready = self.opening, self.ready
         devices.on_begin, devices.on_end = self._begun, self._ended
         if reservations is not None:
@@ -85,25 +89,44 @@ class Access:
             raise
 
     async def give_up(self, number: int) -> bool:
-        """Close whatever has this card open, if its streams can go on elsewhere; whether that was done."""
+        """Close whatever has this card open; whether that was done.
+
+        Its streams go on elsewhere, or in silence until it is free again.
+        """
         there = [opening for opening in self._openings() if self._of.get(opening.ident) == number]
         if not all(self._movable(opening) for opening in there):
             return False
         for opening in there:
-            self._devices.lost(opening.ident, EBUSY, "another program has reserved its card")
+            if self._devices.spawn is not None:
+                self._devices.spawn(self._abandon, opening)
         with trio.move_on_after(GIVE_UP_LIMIT):
-            while any(opening.ident in self._of for opening in there):
+            while number in self._of.values():
                 self._closed = trio.Event()
                 await self._closed.wait()
-        return all(opening.ident not in self._of for opening in there)
+        return number not in self._of.values()
 
     # ---- within ----
 
+    async def _abandon(self, opening: Opening) -> None:
+        """Close its card and tell its streams, however long the card takes."""
+        try:
+            closed = opening.abandon(EBUSY)
+        except EngineError as error:  # it is closed when its streams have left
+            self._log.warning("card.kept", device=opening.device.row.number, reason=error.strerror)
+            self._devices.lost(opening.ident, EBUSY, TAKEN)
+            return
+        try:
+            self._devices.lost(opening.ident, EBUSY, TAKEN)
+            await trio.lowlevel.wait_readable(closed)
+        finally:
+            os.close(closed)
+        self._ended(opening.ident)
+
     def _movable(self, opening: Opening) -> bool:
-        """Whether all of its streams may go on elsewhere."""
+        """Whether its streams can come back: those of a link group stay together, wherever they are."""
         number = opening.device.row.number
         streams = [stream for stream in self._core.streams.values() if stream.sub.device == number]
-        return all(s.link is None and len(self._alternates.order(s.sub.name)) > 1 for s in streams)
+        return all(stream.link is None for stream in streams)
 
     def _lost(self, number: int) -> None:
         if self._devices.spawn is not None:

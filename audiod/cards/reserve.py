@@ -26,6 +26,7 @@ UNKNOWN = "org.freedesktop.DBus.Error.UnknownMethod"
 
 PRIORITY_MAX = (1 << 31) - 1
 RELEASE_LIMIT = 5.0  # seconds that somebody may take to give up a card
+TAKE_LIMIT = 10.0  # seconds that whoever asked for a card may take to take it
 _ALLOW, _REPLACE, _DO_NOT_QUEUE = 1, 2, 4
 _NAME = re.compile(re.escape(PREFIX) + r"\.Audio([0-9]{1,3})")
 _OURS = (1, 4)  # answers to RequestName: it is ours now, it was
@@ -230,11 +231,19 @@ class Reservations:
         return granted
 
     async def _leave(self, number: int) -> None:
-        if self._bus is not None:
-            try:
-                await self._bus.call(DBUS, "ReleaseName", "s", (_name(number),))
-            except CallError as error:
-                self._log.debug("reserve.failed", card=number, reason=str(error))
+        """Its name is to be had; if nobody comes for it after all, the card is free."""
+        if self._bus is None:
+            return
+        try:
+            await self._bus.call(DBUS, "ReleaseName", "s", (_name(number),))
+            await trio.sleep(TAKE_LIMIT)
+            (taken,) = await self._bus.call(DBUS, "NameHasOwner", "s", (_name(number),))
+        except CallError as error:
+            self._log.debug("reserve.failed", card=number, reason=str(error))
+            return
+        if not taken and number in self._denied:
+            self._denied.discard(number)
+            self.freed(number)
 
 
 async def _no(number: int) -> bool:

@@ -191,6 +191,7 @@ void	device_setrecgain(device *, double gain);	/* of what is recorded, linear */
 /* how changes of volume, mute and masters go from here on: the curve (NULL: smoothstep), device frames (0: one block) */
 int	device_setcurve(device *, const struct curve *, uint32_t nframes);
 void	device_setgroup(device *, uint32_t group, uint32_t nmembers);	/* streams of a link group start when so many are ready */
+int	device_abandon(device *, int err, int fd);	/* a card: close it, as if it were lost; fd, an eventfd, becomes readable then */
 void	device_getstats(device *, struct device_stats *);
 int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
 

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,6 +341,22 @@ void
 device_setgroup(device *d, uint32_t group, uint32_t nmembers)
 {
 	(void)dev_command(d, DEVCMD_GROUP, NULL, group, nmembers);
+}
+
+int
+device_abandon(device *d, int err, int fd)
+{
+	int mine, rc;
+
+	if (d->drv->abandon == NULL)
+		return -ENOTSUP;
+	mine = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (mine < 0)
+		return -errno;
+	rc = dev_command(d, DEVCMD_ABANDON, NULL, (uint32_t)err, (uint32_t)mine);
+	if (rc < 0)
+		close(mine);
+	return rc;
 }
 
 void

@@ -39,6 +39,9 @@
  *	news	what the driver got over by itself since it was asked last:
  *		-EPIPE an xrun and when a block was due then (0: unknown),
  *		other -errno: the card is lost, blocks pass without it; 0 nothing
+ *	abandon	the card is closed soon, as if it were lost by err, and blocks
+ *		pass without it; fd, an eventfd that is the driver's from here
+ *		on, becomes readable when it is closed
  *
  * Calls return >= 0 or -errno.
  */
@@ -94,6 +97,7 @@ struct drv_ops {
 	int (*go)(void *drv);
 	void *(*area)(void *drv);
 	int (*news)(void *drv, int64_t *due_ns);
+	int (*abandon)(void *drv, int err, int fd);
 	int (*step)(void *drv, unsigned nblocks);	/* manual only, else NULL; any thread */
 };
 

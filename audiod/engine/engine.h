@@ -240,6 +240,7 @@ struct devcmd {
 
 #define DEVCMD_ATTACH	1
 #define DEVCMD_GROUP	2
+#define DEVCMD_ABANDON	3		/* a: errno, b: descriptor */
 
 struct glide {				/* how a volume changes */
 	struct shape shape;

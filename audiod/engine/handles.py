@@ -304,6 +304,13 @@ class Device:
         """Streams of a link group start in one cycle when so many are ready."""
         lib.device_setgroup(self._h, group, nmembers)
 
+    def abandon(self, errno: int, fd: int) -> None:
+        """Close the card, and only it: streams go on into nothing.
+
+        `fd`, an eventfd, is readable once it is closed.  Raises EngineError: ENOTSUP, it is no card; EMFILE.
+        """
+        _check(lib.device_abandon(self._h, errno, fd), "giving a card up")
+
     def stats(self) -> DeviceStats:
         s = ffi.new("struct device_stats *")
         lib.device_getstats(self._h, s)

@@ -120,6 +120,9 @@ dev_commands(device *d)
 				if (s->par.group == c->a)
 					s->group_n = c->b;
 			break;
+		case DEVCMD_ABANDON:
+			(void)d->drv->abandon(d->drvh, -(int)c->a, (int)c->b);
+			break;
 		}
 		atomic_store_explicit(&d->cmd_r, ++r, memory_order_release);
 	}

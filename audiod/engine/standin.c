@@ -50,6 +50,8 @@ struct standin {
 	_Atomic int err;		/* of LOST, GONE */
 	_Atomic int vain;		/* starts since a block of the card has passed */
 	_Atomic int quit;
+	_Atomic int given_up;		/* it is to be closed, though nothing is wrong with it */
+	_Atomic int closed;		/* eventfd, ours: it is told of that; -1: it has been, or nobody asks */
 
 	/* device thread */
 	struct tick tick;
@@ -81,12 +83,18 @@ asked(struct standin *s, int ms)
 }
 
 static void
-ask(struct standin *s, enum state state)	/* the card is the helper's from here on */
+wake_helper(struct standin *s)
 {
 	uint64_t one = 1;
 
-	atomic_store(&s->state, state);
 	(void)!write(s->ask, &one, sizeof(one));
+}
+
+static void
+ask(struct standin *s, enum state state)	/* the card is the helper's from here on */
+{
+	atomic_store(&s->state, state);
+	wake_helper(s);
 }
 
 static void
@@ -96,15 +104,21 @@ lose(struct standin *s, int err)	/* any of the two, while the card is its own */
 	ask(s, LOST);
 }
 
+static int
+unwanted(struct standin *s, int ms)	/* after a pause: whether nobody wants it any more */
+{
+	return asked(s, ms) || atomic_load(&s->given_up);
+}
+
 static void
 prepare(struct standin *s)
 {
 	int tries = RESUMES, rc;
 
-	if (atomic_load(&s->vain) >= VAIN && asked(s, REST_MS))
+	if (atomic_load(&s->vain) >= VAIN && unwanted(s, REST_MS))
 		return;
 	while ((rc = s->ops->prepare(s->drv, tries > 1)) == -EAGAIN && --tries > 0)
-		if (asked(s, RESUME_MS))
+		if (unwanted(s, RESUME_MS))
 			return;
 	if (rc < 0)
 		lose(s, rc);
@@ -134,6 +148,55 @@ go(struct standin *s)
 		stop(s);		/* ABANDONED */
 }
 
+/* whoever closes it, and whoever asks to be told when it is closed already */
+static void
+tell_closed(struct standin *s)
+{
+	int fd = atomic_exchange(&s->closed, -1);
+	uint64_t one = 1;
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, &one, sizeof(one));
+	close(fd);
+}
+
+/*
+ * A card that is given up and is the device thread's, or nobody's, becomes the helper's,
+ * to be closed.  Both try after they have had their say, so that one of them does.
+ */
+static void
+take_given_up(struct standin *s)
+{
+	static const int states[] = { IDLE, PREPARED, RUNNING, DRY };
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		int was = states[i];
+
+		if (atomic_compare_exchange_strong(&s->state, &was, LOST))
+			return;
+	}
+}
+
+/* the helper, after each step */
+static void
+finish(struct standin *s)
+{
+	int state;
+
+	if (atomic_load(&s->given_up)) {
+		take_given_up(s);
+		state = atomic_load(&s->state);
+		if (state != LOST && state != GONE)	/* its own, which it has not gone through with */
+			atomic_store(&s->state, LOST);
+	}
+	if (atomic_load(&s->state) == LOST) {
+		s->ops->close(s->drv);
+		atomic_store(&s->state, GONE);
+		tell_closed(s);
+	}
+}
+
 static void *
 helper(void *arg)
 {
@@ -158,14 +221,13 @@ helper(void *arg)
 		default:
 			continue;
 		}
-		if (atomic_load(&s->state) == LOST) {
-			s->ops->close(s->drv);
-			atomic_store(&s->state, GONE);
-		}
+		finish(s);
 		(void)!write(s->done, &one, sizeof(one));
 	}
 	if (atomic_load(&s->state) != GONE)
 		s->ops->close(s->drv);
+	atomic_store(&s->state, GONE);
+	tell_closed(s);
 	return NULL;
 }
 
@@ -178,6 +240,8 @@ destroy(struct standin *s)
 		close(s->ask);
 	if (s->done >= 0)
 		close(s->done);
+	if (s->closed >= 0)		/* asked for after all had ended */
+		close(s->closed);
 	tick_close(&s->tick);
 	free(s->last);
 	free(s);
@@ -204,6 +268,7 @@ standin_new(struct standin **out, const struct drv_ops *ops, void *drv, const st
 	s->period_ns = (int64_t)par->round * NS / par->rate;
 	s->size = (size_t)par->round * par->pchan * par->enc.bps;
 	s->nblocks = par->bufsz / par->round;
+	s->closed = -1;
 	s->ask = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	s->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	rc = s->ask < 0 || s->done < 0 ? -EMFILE : 0;
@@ -307,9 +372,14 @@ fill(struct standin *s)
 static int
 advance(struct standin *s)
 {
-	int rc = 0;
+	int rc = 0, state;
 
-	switch (atomic_load(&s->state)) {
+	if (atomic_load(&s->given_up))
+		take_given_up(s);
+	state = atomic_load(&s->state);
+	if (atomic_load(&s->given_up) && state != LOST && state != GONE)
+		return 0;		/* the helper's, which says when it has closed it */
+	switch (state) {
 	case IDLE:
 		ask(s, PREPARING);
 		break;
@@ -374,8 +444,9 @@ standin_stop(void *drv)
 	if (!s->running)
 		return 0;
 	s->running = s->on_card = s->held = 0;
-	if (!atomic_compare_exchange_strong(&s->state, &was, ABANDONED) && was == RUNNING)
-		ask(s, STOPPING);
+	if (!atomic_compare_exchange_strong(&s->state, &was, ABANDONED) && was == RUNNING &&
+	    atomic_compare_exchange_strong(&s->state, &was, STOPPING))
+		wake_helper(s);
 	return tick_stop(&s->tick);
 }
 
@@ -490,6 +561,31 @@ standin_news(void *drv, int64_t *due_ns)
 	return lost;
 }
 
+/* the device thread does not touch the card any more; err as if it were lost */
+static int
+standin_abandon(void *drv, int err, int fd)
+{
+	struct standin *s = drv;
+	int rc = 0;
+
+	if (atomic_exchange(&s->given_up, 1)) {
+		close(fd);
+		return -EALREADY;
+	}
+	atomic_store(&s->err, err);
+	atomic_store(&s->closed, fd);
+	if (s->on_card) {
+		silence(s);
+		rc = stand_in(s, s->period_ns);
+	}
+	take_given_up(s);
+	if (atomic_load(&s->state) == GONE)
+		tell_closed(s);
+	else
+		wake_helper(s);
+	return rc;
+}
+
 const struct drv_ops drv_standin = {
 	.name = "standin",
 	.close = standin_close,
@@ -501,4 +597,5 @@ const struct drv_ops drv_standin = {
 	.write = standin_write,
 	.area = standin_area,
 	.news = standin_news,
+	.abandon = standin_abandon,
 };

@@ -194,6 +194,23 @@ async def test_only_a_higher_priority_gets_a_card_from_us(address: str, priority
             await until(lambda: freed == [0])
 
 
+async def test_a_card_that_nobody_comes_for_is_free(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has asked for it has died, or thinks better of it."""
+    monkeypatch.setattr(reserve, "TAKE_LIMIT", 0.0)
+    freed: list[int] = []
+    async with ours(address) as mine:
+        mine.asked, mine.freed = _yes, freed.append
+        await mine.take(HDA)
+        mine.hold(0)
+        async with other(address) as guest:
+            assert await guest.ask(99) is True
+        await until(lambda: freed == [0])
+
+
+async def _yes(number: int) -> bool:
+    return True
+
+
 async def test_who_cannot_let_go_says_so(address: str) -> None:
     async with ours(address) as mine, other(address) as guest:
         await mine.take(HDA)

@@ -1,384 +1,8 @@
 /*
- * test_standin.c: the clock that stands in for a card, over a card of the test's
- * own whose calls sleep until the test lets them go and fail when it says so.
- *
- * A `slow` card has blocks of two seconds, so that our own clock never gets its
- * turn by itself; a `fast` one has blocks of a millisecond, so that it does soon.
- * Nothing is asserted on durations; behind --wrap of poll the helper's pauses
- * between tries are none, and behind --wrap of drv_find the engine has this card.
+ * test_standin.c: the clock that stands in for a card, by a card of the test's own (sleepy.h).
  */
 #define _GNU_SOURCE
-#include <pthread.h>
-#include <semaphore.h>
-#include <sys/eventfd.h>
-#include "live.h"
-
-#include "driver.h"
-#include "standin.h"
-
-#define NBLOCKS		4		/* of bufsz */
-#define NHEARD		4096
-#define SILENT		(-1)
-
-enum call { PREPARE, GO, STOP, CLOSE, READY, READ, WRITE, NCALLS };
-
-/* what the card is told to do is set while no call of it can be in flight */
-static struct card {
-	int fd;				/* readable when blocks have passed */
-	_Atomic int rc[NCALLS];			/* what the call returns from now on, once for -EPIPE */
-	_Atomic int gated[NCALLS];		/* it waits for the test */
-	sem_t entered, gate;
-	_Atomic int ncalls[NCALLS];
-	_Atomic int npassed;		/* blocks, not yet told */
-	_Atomic int running;
-	int nfilled;			/* blocks since prepare */
-	int heard[NHEARD];		/* numbers of the blocks that it was given, SILENT */
-	_Atomic int nheard;
-	unsigned round, size;
-	_Atomic int64_t due;
-} card;
-
-static int npauses;			/* of the helper, of which each would take a second */
-static _Atomic int pauses_end;		/* they are skipped */
-
-int	__real_poll(struct pollfd *, nfds_t, int);
-int	__wrap_poll(struct pollfd *, nfds_t, int);
-
-int
-__wrap_poll(struct pollfd *pfd, nfds_t n, int ms)
-{
-	if (ms == 1000 && n == 1 && pauses_end) {
-		npauses++;
-		ms = 0;
-	}
-	return __real_poll(pfd, n, ms);
-}
-
-static void
-must(int cond)				/* CHECK is for the main thread */
-{
-	if (!cond)
-		abort();
-}
-
-static int
-called(enum call what)
-{
-	int rc;
-
-	if (card.gated[what]) {
-		card.gated[what] = 0;
-		sem_post(&card.entered);
-		while (sem_wait(&card.gate) < 0)
-			;
-	}
-	rc = card.rc[what];
-	if (rc < 0)
-		card.running = 0;
-	if (rc == -EPIPE)
-		card.rc[what] = 0;
-	atomic_fetch_add(&card.ncalls[what], 1);
-	return rc;
-}
-
-static int
-card_open(void **drv, const struct drv_conf *conf, struct drv_par *par, char *err, size_t errsz)
-{
-	(void)conf;
-	(void)err;
-	(void)errsz;
-	card.round = par->round;
-	card.size = par->round * par->pchan * par->enc.bps;
-	par->clock = DRV_CLOCK_REAL;
-	*drv = &card;
-	return 0;
-}
-
-static void
-card_close(void *drv)
-{
-	(void)drv;
-	(void)called(CLOSE);
-	card.running = 0;
-}
-
-static int
-card_prepare(void *drv, int again)
-{
-	int rc = called(PREPARE);
-
-	(void)drv;
-	card.running = 0;
-	card.npassed = card.nfilled = 0;
-	return rc == -EAGAIN && !again ? 0 : rc;
-}
-
-static int
-card_go(void *drv)
-{
-	int rc = called(GO);
-
-	(void)drv;
-	must(card.nfilled == NBLOCKS);
-	if (rc == 0)
-		card.running = 1;
-	return rc;
-}
-
-static int
-card_start(void *drv)			/* is not for those that may not wait */
-{
-	(void)drv;
-	abort();
-}
-
-static int
-card_stop(void *drv)
-{
-	(void)drv;
-	card.running = 0;
-	return called(STOP);
-}
-
-static int
-card_poll(void *drv, struct pollfd *pfd)
-{
-	(void)drv;
-	*pfd = (struct pollfd){ card.fd, POLLIN, 0 };
-	return 1;
-}
-
-static int
-card_ready(void *drv, struct pollfd *pfd, int64_t *due)
-{
-	uint64_t n;
-	int rc = called(READY);
-
-	(void)drv;
-	(void)pfd;
-	*due = card.due++;
-	if (rc < 0)
-		return rc;
-	(void)!read(card.fd, &n, sizeof(n));
-	return atomic_exchange(&card.npassed, 0);
-}
-
-static int
-card_read(void *drv, void *block)
-{
-	(void)drv;
-	memset(block, 0x11, card.size);
-	return called(READ);
-}
-
-static int
-card_write(void *drv, const void *block)
-{
-	int rc = called(WRITE), number;
-
-	(void)drv;
-	if (rc < 0)
-		return rc;
-	memcpy(&number, block, sizeof(number));
-	must(card.nheard < NHEARD);
-	card.heard[card.nheard++] = number != 0 ? number : SILENT;
-	card.nfilled++;
-	return 0;
-}
-
-static const struct drv_ops ops = {
-	.name = "sleepy",
-	.open = card_open,
-	.close = card_close,
-	.start = card_start,
-	.stop = card_stop,
-	.prepare = card_prepare,
-	.go = card_go,
-	.poll = card_poll,
-	.ready = card_ready,
-	.read = card_read,
-	.write = card_write,
-};
-
-const struct drv_ops	*__real_drv_find(const char *);
-const struct drv_ops	*__wrap_drv_find(const char *);
-
-const struct drv_ops *
-__wrap_drv_find(const char *name)
-{
-	return strcmp(name, ops.name) == 0 ? &ops : __real_drv_find(name);
-}
-
-static void
-pass(int nblocks)			/* of the card */
-{
-	uint64_t one = 1;
-
-	atomic_fetch_add(&card.npassed, nblocks);
-	(void)!write(card.fd, &one, sizeof(one));
-}
-
-static void
-gate(enum call what)
-{
-	card.gated[what] = 1;
-}
-
-static void
-arrived(void)				/* wait until the call is in the gate */
-{
-	while (sem_wait(&card.entered) < 0)
-		;
-}
-
-static void
-let(void)
-{
-	sem_post(&card.gate);
-}
-
-/* ---- the engine's part -------------------------------------------------------------- */
-
-static struct standin *s;
-static const struct drv_ops *const o = &drv_standin;
-static struct drv_par par;
-static int number;			/* of the last block played */
-static int nxruns, lost;		/* news */
-static int64_t last_due;
-
-static void
-fresh(void)
-{
-	if (card.fd > 0)
-		close(card.fd);
-	memset(&card, 0, sizeof(card));
-	card.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	sem_init(&card.entered, 0, 0);
-	sem_init(&card.gate, 0, 0);
-	number = nxruns = lost = npauses = 0;
-	last_due = 0;
-	pauses_end = 0;
-}
-
-static void
-made(unsigned rate, unsigned round)
-{
-	void *drv;
-
-	fresh();
-	par = (struct drv_par){ .enc = { 32, 4, 1, 1, 0, 0 }, .rate = rate, .round = round, .bufsz = NBLOCKS * round,
-	    .pchan = 1, .rchan = 1 };
-	CHECK_EQ(ops.open(&drv, NULL, &par, NULL, 0), 0);
-	CHECK_EQ(standin_new(&s, &ops, drv, &par), 0);
-}
-
-static void
-slow(void)
-{
-	made(8000, 16000);
-}
-
-static void
-fast(void)
-{
-	made(48000, 48);
-}
-
-static void
-news(void)
-{
-	int64_t due;
-	int rc;
-
-	while ((rc = o->news(s, &due)) < 0) {
-		if (rc == -EPIPE)
-			nxruns++;
-		else {
-			CHECK_EQ(lost, 0);
-			lost = rc;
-		}
-	}
-}
-
-/* waits for what there is, plays what has passed: how many blocks; those recorded are of our clock (0), of the card (1) */
-static int
-serve(int *of_card)
-{
-	static int32_t in[16000], out[16000];
-	struct pollfd pfd[DRV_NFDS];
-	int64_t due = 0;
-	int n = o->poll(s, pfd), i;
-
-	CHECK(n >= 1);
-	CHECK(__real_poll(pfd, (nfds_t)n, 60000) > 0);
-	n = o->ready(s, pfd, &due);
-	CHECK(n >= 0);
-	news();
-	if (n > 0) {
-		CHECK(due > last_due);
-		last_due = due;
-	}
-	for (i = 0; i < n; i++) {
-		CHECK_EQ(o->read(s, in), 0);
-		if (of_card != NULL)
-			*of_card = in[0] == 0x11111111;
-		out[0] = ++number;
-		CHECK_EQ(o->write(s, out), 0);
-	}
-	news();
-	return n;
-}
-
-static int
-adopted(void)				/* it waits for the card */
-{
-	struct pollfd pfd[DRV_NFDS];
-
-	return o->poll(s, pfd) == 1 && pfd[0].fd == card.fd;
-}
-
-static void
-on_card(void)				/* until it is */
-{
-	int of_card = 0;
-
-	while (!adopted())
-		(void)serve(NULL);
-	pass(1);
-	while (!of_card)
-		(void)serve(&of_card);
-}
-
-static void
-started(void)
-{
-	CHECK_EQ(o->start(s), 0);
-	CHECK_EQ(card.nheard, 0);
-	on_card();
-	CHECK_EQ(number, 1);
-	CHECK_EQ(card.nheard, NBLOCKS + 1);
-	for (int i = 0; i < NBLOCKS; i++)
-		CHECK_EQ(card.heard[i], SILENT);
-	CHECK_EQ(card.heard[NBLOCKS], 1);
-}
-
-static void
-stopped(void)
-{
-	struct pollfd pfd[DRV_NFDS];
-	int64_t due;
-
-	CHECK_EQ(o->stop(s), 0);
-	CHECK_EQ(o->poll(s, pfd), 0);
-	CHECK_EQ(o->ready(s, pfd, &due), 0);
-}
-
-static void
-done(void)
-{
-	o->close(s);
-	CHECK_EQ(card.ncalls[CLOSE], 1);
-}
+#include "sleepy.h"
 
 /* ---- tests ----------------------------------------------------------------------------- */
 
@@ -537,6 +161,115 @@ test_lost(enum call where)
 	CHECK_EQ(card.ncalls[CLOSE], 1);
 }
 
+static int
+abandoned(void)				/* a descriptor that is readable once the card is closed */
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	CHECK_EQ(o->abandon(s, -EBUSY, dup(fd)), 0);
+	return fd;
+}
+
+static void
+closed(int fd)
+{
+	struct pollfd pfd = { fd, POLLIN, 0 };
+
+	CHECK_EQ(__real_poll(&pfd, 1, 60000), 1);
+	CHECK_EQ(card.ncalls[CLOSE], 1);
+	close(fd);
+}
+
+/* given up whatever it is doing: closed soon, and time goes on without it */
+static void
+test_given_up(enum call what)
+{
+	int fd, n;
+
+	fast();
+	if (what == PREPARE || what == GO) {
+		gate(what);
+		CHECK_EQ(o->start(s), 0);
+		while (what == GO && card.nheard < NBLOCKS)
+			(void)serve(NULL);
+		arrived();
+	} else if (what != CLOSE)	/* else it has never been started */
+		started();
+	if (what == STOP) {
+		gate(STOP);
+		stopped();
+		arrived();
+	}
+	fd = abandoned();
+	CHECK(what == READY || what == CLOSE || card.ncalls[CLOSE] == 0);
+	if (what != READY && what != CLOSE)
+		let();
+	if (what == STOP || what == CLOSE) {
+		closed(fd);
+		CHECK_EQ(o->start(s), 0);
+		for (n = number + 50; number < n; )
+			(void)serve(NULL);
+	} else {
+		for (n = number + 50; number < n; )
+			(void)serve(NULL);
+		closed(fd);
+	}
+	CHECK(!adopted());
+	CHECK_EQ(lost, -EBUSY);
+	CHECK_EQ(nxruns, 0);
+	fd = eventfd(0, EFD_CLOEXEC);
+	CHECK_EQ(o->abandon(s, -EBUSY, fd), -EALREADY);
+	stopped();
+	CHECK_EQ(o->start(s), 0);
+	for (n = number + 5; number < n; )
+		(void)serve(NULL);
+	done();
+}
+
+/* between two tries to resume it, of which there are no more then */
+static void
+test_given_up_suspended(void)
+{
+	int fd, n;
+
+	slow();
+	card.rc[PREPARE] = -EAGAIN;
+	CHECK_EQ(o->start(s), 0);
+	while (card.ncalls[PREPARE] == 0)
+		CHECK_EQ(sched_yield(), 0);
+	fd = abandoned();
+	closed(fd);
+	n = card.ncalls[PREPARE];
+	CHECK(n < 5);
+	done();
+	CHECK_EQ(card.ncalls[PREPARE], n);
+}
+
+/* what is lost already, or closed before anybody looks, is told, too */
+static void
+test_given_up_late(void)
+{
+	int fd, i;
+
+	fast();
+	started();
+	card.rc[READY] = -ENODEV;
+	pass(0);
+	while (card.ncalls[CLOSE] == 0)
+		(void)serve(NULL);
+	CHECK_EQ(lost, -ENODEV);
+	closed(abandoned());
+	done();
+	for (i = 0; i < 200; i++) {
+		fast();
+		if (i % 2)
+			CHECK_EQ(o->start(s), 0);
+		fd = abandoned();
+		o->close(s);
+		closed(fd);
+	}
+}
+
 /* stopped in the middle of something, and started again in the middle of it */
 static void
 test_stopped_meanwhile(enum call what, int again)
@@ -613,6 +346,7 @@ sleepy(struct world *w)
 }
 
 static int nlost, nfailed, ndry;	/* events */
+static int why_lost = ENODEV;
 
 static void
 take(struct world *w, int ms)
@@ -626,7 +360,7 @@ take(struct world *w, int ms)
 	while (engine_next(w->e, &ev, buf, sizeof(buf))) {
 		event(w, &ev, buf);
 		if (ev.type == EV_DEV_LOST)
-			CHECK_EQ(ev.err, ENODEV);
+			CHECK_EQ(ev.err, why_lost);
 		nlost += ev.type == EV_DEV_LOST;
 		nfailed += ev.type == EV_DEV_FAILED;
 		ndry += ev.type == EV_XRUN && ev.id == 0;
@@ -701,6 +435,62 @@ test_device(void)
 	device_close(other);
 	world_close(&w);
 	CHECK_EQ(nlost, 1);
+}
+
+/* its card is given up under a stream, which plays on */
+static void
+test_device_given_up(void)
+{
+	struct stream_par sp = { .enc = { 32, 4, 1, 1, 1, 0 }, .flags = STREAM_PLAY, .rate = 48000, .pchan = 1,
+	    .appbufsz = 480, .vol = 127, .maxvol = 127 };
+	static const int32_t samples[480];
+	struct stream_stats st;
+	struct world w;
+	device *d, *other;
+	uint32_t id;
+	int64_t pos;
+	int fd, i;
+
+	fresh();
+	nlost = nfailed = ndry = 0;
+	why_lost = EBUSY;
+	world_open(&w);
+	d = sleepy(&w);
+	other = open_device(&w, "null", "", 0, 48, 1);
+	fd = eventfd(0, EFD_CLOEXEC);
+	CHECK_EQ(device_abandon(other, EBUSY, fd), -ENOTSUP);
+	id = stream_make(&w, d, &sp);
+	CHECK_EQ(stream_start(w.streams[id].s), 0);
+	CHECK_EQ(stream_write(w.streams[id].s, samples, 480), 480);
+	while (card.running == 0)
+		take(&w, 1);
+	CHECK_EQ(device_abandon(d, EBUSY, fd), 0);
+	pass(1);
+	closed(fd);
+	stream_getstats(w.streams[id].s, &st);
+	for (pos = st.position; st.position < pos + 480; ) {
+		(void)stream_write(w.streams[id].s, samples, 480);
+		take(&w, 1);
+		stream_getstats(w.streams[id].s, &st);
+	}
+	CHECK_EQ(nlost, 1);
+	CHECK_EQ(nfailed, 0);
+	CHECK_EQ(ndry, 0);
+	CHECK_EQ(stream_stop(w.streams[id].s, 0), 0);
+	while (!w.streams[id].nreleased)
+		take(&w, 1);
+	device_close(d);
+	device_close(other);
+	for (i = 0; i < 100; i++) {	/* closed before its thread has heard of it */
+		fresh();
+		d = sleepy(&w);
+		fd = eventfd(0, EFD_CLOEXEC);
+		CHECK_EQ(device_abandon(d, EBUSY, fd), 0);
+		device_close(d);
+		closed(fd);
+	}
+	world_close(&w);
+	why_lost = ENODEV;
 }
 
 /* the halves of opening and closing, the driver's in another thread */
@@ -778,7 +568,15 @@ main(void)
 	RUN(test_resume());
 	RUN(test_xrun_while_starting(GO));
 	RUN(test_xrun_while_starting(WRITE));
+	RUN(test_given_up(READY));
+	RUN(test_given_up(PREPARE));
+	RUN(test_given_up(GO));
+	RUN(test_given_up(STOP));
+	RUN(test_given_up(CLOSE));
+	RUN(test_given_up_suspended());
+	RUN(test_given_up_late());
 	RUN(test_device());
+	RUN(test_device_given_up());
 	RUN(test_halves());
 	CHECK_DONE();
 }

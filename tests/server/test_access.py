@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from audiod_protocol.errors import FaultError
 from cards.kernels import PCI, FakeKernel
 from house import Client, House, Refused
 
@@ -162,7 +163,7 @@ async def test_a_card_that_somebody_keeps_is_another_reason_to_be_elsewhere(
 # ---- others want it ----
 
 
-async def test_a_card_is_given_up_when_all_have_somewhere_to_go(place: Place) -> None:
+async def test_a_card_is_given_up_and_its_streams_go_on_elsewhere(place: Place) -> None:
     client = place.house.connect()
     async with place.tasks():
         number = await place.playing(client)
@@ -172,20 +173,66 @@ async def test_a_card_is_given_up_when_all_have_somewhere_to_go(place: Place) ->
 
             async def ask() -> None:
                 asked.append(await place.bus.asked(DAC))
-                assert device.closed and DAC not in place.bus.held
+                assert device.abandoned and DAC not in place.bus.held
 
             nursery.start_soon(ask)
             await place.settle()
-        assert asked == [True]
+        assert asked == [True] and device.closed
         assert client.conn.slots[number].stream.device.conf.arg == "hw:PCH"
         assert client.told("onstate") == []
 
 
-@pytest.mark.parametrize("args", [{"device": "1"}, {"link": "pair"}])
-async def test_a_card_whose_streams_would_be_silent_is_kept(place: Place, args: dict[str, str]) -> None:
+async def test_streams_without_an_alternate_are_silent_until_it_is_free(place: Place) -> None:
     client = place.house.connect()
     async with place.tasks():
-        number = await place.playing(client, **args)
+        number = await place.playing(client, device="1")
+        first = place.house.device
+        first.run()
+        with trio.fail_after(20):
+            assert await place.bus.asked(DAC) is True
+        assert first.abandoned and not first.closed, "the card is closed, its stream plays on"
+        assert client.conn.slots[number].stream.device is first and place.bus.held == []
+        (_, row) = client.call("devices")["devices"]
+        assert row["state"] == "lost" and "another program has reserved its card" in row["reason"]
+        place.bus.keeps = {DAC: "Jukebox"}
+        with pytest.raises(Refused, match="reserved by Jukebox"):
+            await place.call(place.house.connect(), "open", mode="play", device="1")
+        place.bus.keeps = {}
+        place.bus.freed(DAC)
+        await place.settle()
+        first.rest()
+        await place.settle()
+        assert client.conn.slots[number].stream.device is not first and first.closed
+        assert place.bus.held == [DAC] and client.told("onstate") == []
+
+
+async def test_a_card_that_is_kept_open_comes_back_by_itself(tmp_path: Path) -> None:
+    place = Place(tmp_path, "-a on -f alsa:hw:DAC,0")
+    async with place.tasks():
+        await place.house.dispatch.devices.open_held_cards()
+        assert place.bus.taken == [DAC], "reserved first"
+        with trio.fail_after(20):
+            assert await place.bus.asked(DAC) is True
+        assert place.bus.held == [] and place.house.device.closed
+        place.bus.freed(DAC)
+        await place.settle()
+        assert place.bus.taken == [DAC, DAC] and place.bus.held == [DAC]
+    place.house.close()
+
+
+async def test_a_card_that_is_to_be_kept_open_and_is_reserved_is_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, "-a on -f alsa:hw:DAC,0")
+    place.bus.keeps = {DAC: "Jukebox"}
+    async with place.tasks():
+        with pytest.raises(FaultError, match="reserved by Jukebox"):
+            await place.house.dispatch.devices.open_held_cards()
+    place.house.close()
+
+
+async def test_a_link_group_that_could_not_come_back_keeps_its_card(place: Place) -> None:
+    client = place.house.connect()
+    async with place.tasks():
+        number = await place.playing(client, link="pair")
         with trio.fail_after(20):
             assert await place.bus.asked(DAC) is False
         assert client.conn.slots[number].stream.device.conf.arg == "hw:DAC,0"
@@ -198,15 +245,19 @@ async def test_a_card_that_is_not_used_is_given_up_at_once(place: Place) -> None
             assert await place.bus.asked(PCH) is True
 
 
-async def test_streams_that_do_not_leave_in_time_keep_the_card(
+async def test_a_card_that_does_not_close_in_time_is_not_given_up(
     place: Place, autojump_clock: trio.testing.MockClock
 ) -> None:
     client = place.house.connect()
     async with place.tasks():
-        await place.playing(client)
-        place.house.device.run()  # its clock runs until the buffer is empty, which is never told here
+        number = await place.playing(client)
+        device = place.house.device
+        device.run()  # its clock runs until the buffer is empty, which is never told here
+        device.slow = True
         assert await place.bus.asked(DAC) is False
-        place.house.engine.devices[0].rest()
+        await place.settle()
+        assert client.conn.slots[number].stream.device.conf.arg == "hw:PCH", "its streams have left"
+        device.rest()
         await place.settle()
 
 
