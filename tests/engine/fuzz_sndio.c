@@ -437,7 +437,7 @@ main(int argc, char **argv)
 	for (uint32_t i = 1; i <= w.nstreams; i++)
 		nstarted += w.streams[i].nstopped;
 	CHECK(nmessages < 1000 || nstarted > nmessages / 1000);	/* and much went well */
-	CHECK(nmessages < 20000 || nrelayed > nmessages);
+	CHECK(nmessages < 20000 || nrelayed > nmessages / 10);	/* bytes: how many is chance */
 	device_close(shaky);
 	device_close(timed);
 	w.message = NULL;
