@@ -34,6 +34,7 @@ from audiod.devices import CARDS, Devices
 from audiod.engine import Wire
 from audiod.hotplug import Hotplug
 from audiod.listener import Peer, turn_away
+from audiod.midi.control import ControlPorts
 from audiod.midi.patchbay import Patchbay
 from audiod.ownership import Ownership
 from audiod.queries import Queries
@@ -83,7 +84,8 @@ class Dispatch:
         self.sessions: dict[int, Session | SndioSession] = {}
         self.board = Board(self.core)
         self.ownership = Ownership(rules or policy.Rules(server_uid=os.geteuid()))
-        self.patchbay = Patchbay(clock=clock)
+        self.patchbay = Patchbay(((port.text, port.hold) for port in config.ports), clock)
+        self._control_ports = ControlPorts(self.core, self.patchbay)
         self.sockets: list[str] = []
         self.ending = False
         self.on_accepted: Callable[[int], None] = lambda ident: None
@@ -340,6 +342,7 @@ class Dispatch:
     def _cards_looked(self, asked: bool) -> None:
         """What there is may be something else: move streams before cards are asked what they can do."""
         self.alternates.news(asked=asked)
+        self.patchbay.news()
 
     def _present(self, number: int) -> bool | None:
         """Whether the card of a device is in the machine, None: only opening it tells."""

@@ -237,6 +237,7 @@ class Server:
                 with contextlib.suppress(AudiodError):  # logged; nothing has changed
                     self._dispatch.settings.reload()
                 self._dispatch.alternates.news(asked=True)
+                self._dispatch.patchbay.news()
             elif not self._ending.is_set():
                 self._log.info("server.signal", signal=name)
                 self._ending.set()

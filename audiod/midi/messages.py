@@ -3,8 +3,8 @@
 A Parser belongs to one sender and knows its running status.  Invariant: what comes
 out is whole messages that begin with their status byte, at most 3 bytes, or a
 system exclusive message; of one longer than SYSEX_MAX pieces come, none longer.
-Real-time messages come out at once, wherever they stand; active sensing, undefined
-messages and what nobody can make sense of are left out.  Pure.
+Real-time messages come out at once, wherever they stand; active sensing and what nobody
+can make sense of are left out.  Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ SYSEX: Final = 0xF0
 SYSEX_END: Final = 0xF7
 REALTIME: Final = 0xF8  # and above
 _SENSING: Final = 0xFE
-_UNDEFINED: Final = (0xF9, 0xFD)
 _VOICE: Final = (3, 3, 3, 3, 2, 2, 3)  # bytes of 0x8n ... 0xEn
 _COMMON: Final = (0, 2, 3, 2, 0, 0, 1)  # bytes of 0xF0 ... 0xF6, 0: no fixed number or undefined
 
@@ -50,7 +49,7 @@ class Parser:
             if byte < 0x80:
                 self._data(byte, found)
             elif byte >= REALTIME:
-                if byte != _SENSING and byte not in _UNDEFINED:
+                if byte != _SENSING:
                     found.append(bytes((byte,)))
             else:
                 self._begin(byte, found)

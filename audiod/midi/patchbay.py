@@ -50,6 +50,7 @@ class Patchbay:
         self._thru: dict[int, Hub] = {}
         self._control: dict[str, Hub] = {}
         self._nclients = 0
+        self.on_control: Callable[[str, Hub], None] = lambda name, hub: None  # a control port is made
         self._library = library
         self.ports = [self._port(number, text, hold) for number, (text, hold) in enumerate(ports)]
 
@@ -93,7 +94,8 @@ class Patchbay:
     def control(self, name: str) -> Hub:
         """Of the sub-device `name`: what the server says and hears there by MIDI, and its programs."""
         if name not in self._control:
-            self._control[name] = Hub(f"snd/{name}")
+            self._control[name] = hub = Hub(f"snd/{name}")
+            self.on_control(name, hub)
         return self._control[name]
 
     def _addressed(self, hello: Hello, subdevices: Mapping[str, SubDevice]) -> Hub | Port:

@@ -20,7 +20,7 @@ TABLE = {
     "clock inside a note": ("90 3c f8 40", ["f8", "90 3c 40"]),
     "clock inside an exclusive message": ("f0 01 fa 02 f7", ["fa", "f0 01 02 f7"]),
     "active sensing is not passed on": ("90 fe 3c 40 fe", ["90 3c 40"]),
-    "undefined real-time": ("f9 fd ff", ["ff"]),
+    "undefined real-time": ("f9 fd ff", ["f9", "fd", "ff"]),
     "common messages": ("f1 01 f2 01 02 f3 03 f6", ["f1 01", "f2 01 02", "f3 03", "f6"]),
     "undefined common": ("f4 01 f5 02 90 01 02", ["90 01 02"]),
     "no running status of common messages": ("f3 03 04 05", ["f3 03"]),

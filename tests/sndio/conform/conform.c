@@ -20,7 +20,7 @@
 
 static const struct scenario *const groups[] = {
 	open_scenarios, par_scenarios, misuse_scenarios, play_scenarios, stop_scenarios, rec_scenarios,
-	xrun_scenarios, volume_scenarios, control_scenarios, NULL
+	xrun_scenarios, volume_scenarios, control_scenarios, midi_scenarios, NULL
 };
 static const struct scenario *current;
 static unsigned the_unit, attempt, nseed;
