@@ -52,13 +52,16 @@ shape_fill(const struct shape *s, unsigned pos, unsigned len, double *c, size_t 
 	}
 	for (unsigned k = 0; i < n; k++) {	/* piece k ends at point k, the last at (1, 1) */
 		const int last = k == s->n;
-		const double end = last ? len : ceil((double)s->x[k] * len);
+		const unsigned end = last ? len : (unsigned)ceil((double)s->x[k] * len);
+		size_t stop = end > pos ? end - pos : 0;
 
+		if (last || stop > n)
+			stop = n;
 		x1 = last ? 1 : (double)s->x[k];
 		y1 = last ? 1 : (double)s->y[k];
 		slope = x1 > x0 ? (y1 - y0) / (x1 - x0) : 0;
-		for (; i < n && (last || pos + i < end); i++)
-			c[i] = y0 + slope * ((double)(pos + i) * step - x0);
+		for (; i < stop; i++)
+			c[i] = y0 + slope * ((double)(pos + (unsigned)i) * step - x0);
 		x0 = x1;
 		y0 = y1;
 	}
@@ -122,7 +125,7 @@ fade_to(struct fade *f, const float *gains, unsigned n, const struct shape *s, u
 	f->shape = *s;
 	f->pos = 0;
 	f->len = nframes;
-	f->flat = same(f->from, f->nch) && same(f->to, f->nch);
+	f->flat = 0;
 	f->one = 0;
 }
 

@@ -67,6 +67,8 @@ struct live_stream {			/* a stream as control sees it */
 	int drained, reason;
 	int64_t request;
 	long when;			/* EV_ERROR or EV_STOPPED: which event it was */
+	int njoined, nheld;
+	int64_t aim;			/* number of the last that was held */
 };
 
 struct live_conn {
@@ -88,6 +90,7 @@ struct world {
 	struct client *clients[NCLIENTS];
 	int ndevices;
 	int failed;			/* EV_DEV_FAILED: errno of the last */
+	int nresting;			/* EV_DEV_STOPPED of them all */
 	int64_t synced, cookie;		/* of engine_sync: the last that came, the last asked for */
 	long nevents;
 	int fds;			/* open before */
@@ -274,6 +277,18 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 		CHECK_EQ(ls->nreleased++, 0);
 		stream_free(ls->s);
 		ls->s = NULL;
+		break;
+	case EV_JOINED:
+		CHECK(ev->a > 0);
+		CHECK_EQ(ls->njoined++, 0);
+		break;
+	case EV_HELD:			/* its release may have come before, from the pump */
+		CHECK(ev->a >= ls->aim && ls->njoined == 1);
+		ls->aim = ev->a;
+		ls->nheld++;
+		break;
+	case EV_DEV_STOPPED:
+		w->nresting++;
 		break;
 	case EV_DEV_FAILED:
 		w->failed = ev->err;

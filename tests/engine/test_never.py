@@ -37,6 +37,7 @@ def watch(guard: Path, plant: str = "", *devices: str, **more: str) -> dict[str,
     report = json.loads(run.stdout)
     restarts = report["restarts"]
     assert all(restarts.values()), f"streams of either protocol stopped and started meanwhile: {restarts}"
+    assert report["held"] > 20, "streams stood still and ran on meanwhile"
     threads: dict[str, dict[str, int]] = report["threads"]
     assert set(threads) == {"pump", "0", "1"}
     assert all(t["wake"] >= 20 for t in threads.values()), f"each of them was watched at work: {threads}"

@@ -2,8 +2,9 @@
 
 Two real clocks (loopback and null, or those that the arguments name) with
 streams over connections of either protocol: resampled, 24 bits, mono, floats,
-duplex, a monitor, volumes that never stop moving, two that stop and start.  Run
-by test_never.py with guard.so in LD_PRELOAD.
+duplex, a monitor, volumes and gains of channels that never stop moving, streams
+that are held and let go, two that stop and start, one of them by go.  Run by
+test_never.py with guard.so in LD_PRELOAD.
 One thread is both control and the clients.
 """
 
@@ -27,8 +28,10 @@ from audiod.engine import (
     DevicePar,
     Encoding,
     Engine,
+    StartMode,
     Stream,
     StreamFlag,
+    StreamHeld,
     StreamPar,
     StreamReleased,
     Wire,
@@ -37,6 +40,7 @@ from audiod.engine import (
 WHAT = ("alloc", "free", "map", "lock", "wait", "wake")
 WARM, WATCHED = 60, 400  # cycles of each device
 S16, S24, F32 = Encoding(16, 2), Encoding(24, 4), Encoding(32, 4, flt=True)
+QNX = (0.2, 0.1), (0.8, 0.9)
 PLAY, REC, MON = StreamFlag.PLAY, StreamFlag.REC, StreamFlag.MON
 
 
@@ -55,6 +59,8 @@ class Client:
     def start(self, ident: int) -> None:
         self.stream = self.device.stream_new(ident, self.par)
         self.conn.start(self.stream, 0, self.started())
+        if self.par.start == StartMode.GO:
+            self.stream.go()
 
     def take(self) -> None:
         self.hear(self.sock.recv(1 << 16))
@@ -157,7 +163,7 @@ def main() -> None:
     base = StreamPar(S16, PLAY, 48000, 2, 2, 1920)
     wanted = [
         base,
-        StreamPar(S16, PLAY, 44100, 2, 2, 1920),
+        StreamPar(S16, PLAY, 44100, 2, 2, 1920, start=StartMode.GO),
         StreamPar(S24, PLAY | REC, 48000, 1, 1, 1920),
         StreamPar(F32, PLAY | REC, 96000, 2, 2, 3840, xrun=1, pmin=2, pmax=3, rmin=2, rmax=3),
         StreamPar(S16, MON, 48000, 2, 2, 1920),
@@ -180,7 +186,7 @@ def main() -> None:
     by_fd = {c.sock.fileno(): c for c in clients}
     streams = {c.stream.id: c for c in clients if c.stream}
     names: dict[int, str] = {}  # by tid
-    turn, next_id, begun = 0, 1000, [-1, -1]
+    turn, next_id, begun, nheld = 0, 1000, [-1, -1], 0
     restarts = {"Native": 0, "Sndio": 0}
     while True:
         ready, _, _ = select.select([engine.fileno(), *by_fd], [], [], 10)
@@ -189,6 +195,7 @@ def main() -> None:
             if fd in by_fd:
                 by_fd[fd].take()
         for event in engine.events():
+            nheld += isinstance(event, StreamHeld)
             if isinstance(event, StreamReleased):  # stopped: start again
                 client = streams.pop(event.stream)
                 assert client.stream is not None
@@ -202,6 +209,13 @@ def main() -> None:
             for first in (0, len(clients) // 2):
                 clients[first + turn % 3].setvol(turn % 128)
             devices[turn % 2].setgain(1 / (1 + turn % 5))
+            devices[turn % 2].setcurve(QNX if turn % 3 else (), nframes=turn % 1000)
+        if turn % 5 == 0:  # all but those that stop and start, each held and let go in turn
+            k = turn // 5
+            client, hold = clients[k % len(clients)], (k // len(clients) + k) % 2 == 0
+            if client.par.start != StartMode.GO and client.stream is not None:
+                curve = QNX if turn % 3 else ()
+                client.stream.aim((1, turn % 11 / 10), curve=curve, nframes=turn % 500, hold=hold)
         if turn % 50 == 0:
             for first in (0, len(clients) // 2):
                 if not clients[first + 1].stopping:
@@ -218,7 +232,7 @@ def main() -> None:
         name: {w: guard.guard_count(i, k) for k, w in enumerate(WHAT)}
         for i, name in enumerate(names.values())
     }
-    print(json.dumps({"threads": counts, "restarts": restarts}))
+    print(json.dumps({"threads": counts, "restarts": restarts, "held": nheld}))
 
 
 main()
