@@ -38,7 +38,6 @@ from audiod.engine import (
     Message,
     ProtocolBreach,
     ProtocolReason,
-    StreamCounts,
     StreamEnded,
     StreamFlag,
     StreamPar,
@@ -94,8 +93,8 @@ class FakeEngine:
     def threads(self) -> list[ThreadInfo]:
         return self.thread_list
 
-    def measure(self, streams: list[FakeStream]) -> list[StreamCounts]:
-        return [StreamCounts._make(vars(stream.stats()).values()) for stream in streams]
+    def measure(self, streams: list[FakeStream]) -> list[tuple[int, ...]]:
+        return [(stream.written, 0, 0, 0, 0) for stream in streams]
 
     def device_open(self, ident: int, conf: DeviceConf) -> FakeDevice:
         return self.device_attach(ident, self.driver_open(conf))

@@ -260,6 +260,14 @@ struct stream_stats {
 	int32_t rfilled;	/* frames in its record ring */
 };
 
+struct stream_counts {		/* what a listing of many streams tells of each */
+	int64_t queued;		/* frames that wait to be played */
+	int64_t recorded;	/* frames that wait to be read */
+	int64_t cycles;		/* as in stream_stats, the next two likewise */
+	int64_t fed;
+	int64_t bypass;
+};
+
 int	stream_new(device *, uint32_t id, const struct stream_par *, stream **);
 void	stream_free(stream *);		/* never started, or after EV_RELEASED */
 int	stream_start(stream *);		/* without a conn: stream_write and stream_read are its ends */
@@ -285,7 +293,7 @@ int	stream_aim(stream *, const float *gains, uint32_t n, const struct curve *, u
 /* go on playing on another device: rate and channels of par are the stream's; -EINVAL if a block of it is larger than appbufsz, -EBUSY while it moves */
 int	stream_move(stream *, device *, const struct stream_par *);
 void	stream_getstats(stream *, struct stream_stats *);
-void	streams_getstats(stream *const *, uint32_t n, struct stream_stats *);	/* of n streams, in one call */
+void	streams_count(stream *const *, uint32_t n, struct stream_counts *);	/* of n streams, in one call */
 
 /* ---- connections ------------------------------------------------------------ */
 

@@ -45,7 +45,6 @@ from audiod.engine.values import (
     DeviceConf,
     DevicePar,
     DeviceStats,
-    StreamCounts,
     StreamPar,
     StreamState,
     StreamStats,
@@ -56,7 +55,7 @@ from audiod.engine.values import (
 _ABI = 1
 _ERRSZ = 1024  # a path and a reason
 _PAYLOAD = 128 * 1024  # larger than MSG_MAX
-_COUNTS = struct.Struct("=8q4i7q2i")  # struct stream_stats, which has no padding
+_COUNTS = struct.Struct("=5q")  # struct stream_counts
 
 
 class EngineError(OSError):
@@ -131,12 +130,16 @@ class Engine:
             for t in out[0:got]
         ]
 
-    def measure(self, streams: Sequence[Stream]) -> list[StreamCounts]:
-        """What each of these says of itself, in one call: a listing has thousands of them."""
+    def measure(self, streams: Sequence[Stream]) -> list[tuple[int, ...]]:
+        """What each of these has queued and done, in one call, as thousands of them in a listing need it.
+
+        Frames to play, frames to be read, blocks that it was there for, blocks in which it was
+        fed, whether it is copied: see struct stream_counts.
+        """
         n = len(streams)
-        out = ffi.new("struct stream_stats[]", n)
-        lib.streams_getstats([stream._h for stream in streams], n, out)
-        return list(map(StreamCounts._make, _COUNTS.iter_unpack(ffi.buffer(out))))
+        out = ffi.new("struct stream_counts[]", n)
+        lib.streams_count([stream._h for stream in streams], n, out)
+        return list(_COUNTS.iter_unpack(ffi.buffer(out)))
 
     def pump_usage(self) -> tuple[int, int]:
         """Wake-ups of the pump so far and its CPU time in ns."""

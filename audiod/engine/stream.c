@@ -166,11 +166,30 @@ stream_getstats(stream *s, struct stream_stats *st)
 	    (s->chain.rrs ? resamp_delay(s->chain.rrs) * s->par.rate / s->dev->par.rate : 0));
 }
 
-void
-streams_getstats(stream *const *s, uint32_t n, struct stream_stats *st)
+static int64_t
+fring_filled(const struct fring *f)	/* seen by neither end: between nothing and all */
 {
-	for (uint32_t i = 0; i < n; i++)
-		stream_getstats(s[i], &st[i]);
+	int64_t r, n;
+
+	if (f == NULL)
+		return 0;
+	r = atomic_load_explicit(&f->r, memory_order_acquire);
+	n = atomic_load_explicit(&f->w, memory_order_acquire) - r;
+	return n < f->cap ? n : f->cap;
+}
+
+void
+streams_count(stream *const *ss, uint32_t n, struct stream_counts *out)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const stream *s = ss[i];
+
+		out[i].queued = fring_filled(s->play);
+		out[i].recorded = fring_filled(s->rec);
+		out[i].cycles = atomic_load_explicit(&s->cycles, memory_order_relaxed);
+		out[i].fed = atomic_load_explicit(&s->fed, memory_order_relaxed);
+		out[i].bypass = atomic_load_explicit(&s->bypassed, memory_order_relaxed);
+	}
 }
 
 /* ---- producer and consumer ends ------------------------------------------------ */

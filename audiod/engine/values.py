@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import NamedTuple
 
 
 class Clock(enum.IntEnum):
@@ -191,32 +190,6 @@ class StreamStats:
     def inner(self) -> int:
         """Frames held by its resamplers: `delay`."""
         return self.delay
-
-
-class StreamCounts(NamedTuple):
-    """StreamStats as the engine has them, of many streams at once: integers alone."""
-
-    position: int
-    time_ns: int
-    written: int
-    consumed: int
-    captured: int
-    read: int
-    xruns: int
-    lost: int
-    state: int
-    vol: int
-    bypass: int
-    delay: int
-    cycles: int
-    fed: int
-    underruns: int
-    overruns: int
-    overranges: int
-    first_ns: int
-    last_ns: int
-    filled: int
-    rfilled: int
 
 
 @dataclass(frozen=True)

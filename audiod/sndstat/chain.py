@@ -9,12 +9,14 @@ resampled, encoded for each.  A step that leaves the samples alone is not there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from audiod_protocol.params import Enc
 
 from audiod.sndstat.words import F32, F64, written
 
 ARROW = " -> "
+KEPT = 1024  # chains that are kept: many streams have the same
 USERLAND, HARDWARE, VCHANS, NOWHERE = "userland", "hardware", "vchans", "nowhere"
 
 
@@ -80,6 +82,7 @@ class Chain:
         return "[" + ARROW.join([*self.steps, sink]) + "]"
 
 
+@lru_cache(maxsize=KEPT)
 def playing(
     stream: End, device: End, parent: str, style: str, *, identity: bool, volume: bool, bypass: bool
 ) -> str:
@@ -97,6 +100,7 @@ def playing(
     return chain.to(parent or NOWHERE)
 
 
+@lru_cache(maxsize=KEPT)
 def mixed(device: End, style: str, *, double: bool, bypass: bool) -> str:
     """From the mix to the hardware; `double`: somebody plays what a float does not hold."""
     if bypass:
@@ -109,6 +113,7 @@ def mixed(device: End, style: str, *, double: bool, bypass: bool) -> str:
     return chain.to(HARDWARE)
 
 
+@lru_cache(maxsize=KEPT)
 def recorded(device: End, style: str) -> str:
     """From the hardware to those that record."""
     chain = Chain(HARDWARE, device, style)
@@ -116,6 +121,7 @@ def recorded(device: End, style: str) -> str:
     return chain.to(VCHANS)
 
 
+@lru_cache(maxsize=KEPT)
 def recording(
     stream: End,
     device: End,

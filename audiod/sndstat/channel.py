@@ -24,7 +24,6 @@ from audiod.subdevice import SubDevice
 
 if TYPE_CHECKING:
     from audiod import engine
-    from audiod.engine import StreamCounts
 
 UNUSED, UNKNOWN = "<UNUSED>", "<UNKNOWN>"
 NOBODY = 2**64 - 1  # pid -1 as a NUMBER
@@ -162,10 +161,11 @@ class Channel:
         """Tell anew what it is: the stream, or its device, is another than it was."""
         device, par, program, style = side.device, stream.par, stream.program, side.style.feederchain
         fmt = device.format
-        assert par.enc is not None and par.rate is not None
+        enc = par.enc
+        assert enc is not None and par.rate is not None
         flag = flags(stream.mode, stream.sub.mode, play=fmt.play, rec=fmt.rec, autovol=device.autovol)
         channels = (par.pchan if self.playing else par.rchan) or 0
-        end = chain.End(par.enc, par.rate, channels)
+        end = chain.End(enc, par.rate, channels)
         if self.playing:
             parent, width = "" if StreamFlag.NOPLAY in flag else side.play, fmt.play
             loud = program.level == stream.sub.maxvol == VOL_MAX and not program.muted
@@ -192,10 +192,10 @@ class Channel:
                 volume=hears and device.recorded != 1,
                 both=hears and monitors,
             )
-        self.frame = par.enc.frame_size(channels)
+        self.frame = enc.frame_size(channels)
         self.size = (par.appbufsz or 0) * self.frame
         block = max(1, par.round or 1)
-        format, unit = words.format_of(par.enc, channels), device.number
+        format, unit = words.format_of(enc, channels), device.number
         word, letter = ("virtual_play", "vp") if self.playing else ("virtual_record", "vr")
         own = Buffer(format, par.rate, self.size, block * self.frame, (par.appbufsz or 0) // block)
         self.fixed = _fixed(
@@ -213,7 +213,7 @@ class Channel:
         )
 
 
-def moving(channel: Channel, stream: Stream, counts: StreamCounts | None, unit: int) -> Now:
+def moving(channel: Channel, stream: Stream, counts: tuple[int, ...] | None, unit: int) -> Now:
     """How a stream's channel does: what the engine counts, and what is queued in it.
 
     Whatever else comes to be known of a stream at this moment belongs here.
@@ -221,9 +221,9 @@ def moving(channel: Channel, stream: Stream, counts: StreamCounts | None, unit: 
     size = channel.size
     if counts is None:
         return Now(unit, 0, 0, stream.xruns, 0, 0, size, 0)
-    frames = counts.written - counts.consumed if channel.playing else counts.captured - counts.read
-    ready = min(max(0, frames * channel.frame), size)
-    return Now(unit, counts.cycles, counts.fed, stream.xruns, 0, 0, size - ready, ready)
+    queued, recorded, cycles, fed, _ = counts
+    ready = (queued if channel.playing else recorded) * channel.frame
+    return Now(unit, cycles, fed, stream.xruns, 0, 0, size - ready, ready)
 
 
 def _fixed(

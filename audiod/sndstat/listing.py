@@ -28,8 +28,8 @@ from audiod.sndstat.words import Style
 
 if TYPE_CHECKING:
     from audiod.engine import Stream as Run
-    from audiod.engine import StreamCounts
 
+BYPASS = 4  # in what Engine.measure tells of a stream
 STATUS_MAX = 63  # bytes of `status`, as in the kernel
 INFO: Final = Info(RATE_MIN, RATE_MAX, words.OURS, 1, NCHAN_MAX)  # what every stream may ask for
 
@@ -85,7 +85,7 @@ class Listing:
                 known = self._known[ident] = _Known(stream, command(stream, comms))
             counts, sub, program = measured.get(ident), stream.sub, stream.program
             side = sides[sub.device]
-            bypass = counts is not None and counts.bypass != 0
+            bypass = counts is not None and counts[BYPASS] != 0
             key = (stream.par, sub, program.level, program.muted, bypass, side.version)
             fixed, now = side.fixed, side.now
             for channel in known.channels:
@@ -183,7 +183,7 @@ def _description(device: Device, argument: str, inventory: Inventory) -> str:
     return f"{device.driver} {argument}".rstrip()
 
 
-def _alone(core: Core, measured: Mapping[int, StreamCounts]) -> dict[int, bool | None]:
+def _alone(core: Core, measured: Mapping[int, tuple[int, ...]]) -> dict[int, bool | None]:
     """By device: whether its bytes are copied, None: somebody plays what a float does not hold."""
     found: dict[int, bool | None] = {}
     for ident, counts in measured.items():
@@ -191,7 +191,7 @@ def _alone(core: Core, measured: Mapping[int, StreamCounts]) -> dict[int, bool |
         if stream is None:
             continue
         place, par = stream.sub.device, stream.par
-        if counts.bypass:
+        if counts[BYPASS]:
             found.setdefault(place, True)
         elif par.bits == 64 and par.pchan and place not in found:
             found[place] = None

@@ -55,10 +55,11 @@ class _Fixed(NamedTuple):
 class Fixed(_Fixed):
     """What a channel is.  The fields are the names in `channel_info`, in this order.
 
-    `packed`: the same as bytes of an nvlist, once somebody has made them.
+    `packed`, `row`: the same as bytes of an nvlist, and as a map, once somebody has made them.
     """
 
     packed: bytes
+    row: dict[str, object]
 
 
 class Now(NamedTuple):

@@ -19,7 +19,7 @@ from audiod import log
 from audiod.core import Row
 from audiod.sndstat.listing import Listing
 from audiod.sndstat.model import Snapshot, UserDevice
-from audiod.sndstat.packed import PAGE_MAX, Packed, page, size_of
+from audiod.sndstat.packed import PIECE_MAX, Packed, page, size_of
 from audiod.sndstat.provided import taken
 from audiod.sndstat.schema import Form
 
@@ -198,8 +198,8 @@ class Desk:
         row: Row = {"nbytes": size}
         following: int | None
         if args.form == "nvlist":
-            following = after + PAGE_MAX if after + PAGE_MAX < size else None
-            row["nvlist"] = packed.data()[after : after + PAGE_MAX]
+            following = after + PIECE_MAX if after + PIECE_MAX < size else None
+            row["nvlist"] = bytes(packed.data()[after : after + PIECE_MAX])
         else:
             row["dsps"], row["continues"], following = page(taken.snapshot, args.schema, after)
         row["next"] = following

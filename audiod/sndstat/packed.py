@@ -19,7 +19,8 @@ from audiod.sndstat.model import EngineDevice, Fixed, Head, Now, Snapshot, UserD
 from audiod.sndstat.schema import CHANNELS, DSPS, Form, Row
 
 HEADS_KEPT = 256  # devices whose bytes are kept: several times those that a server has
-PAGE_MAX = 128 * 1024  # bytes of one answer: half of what may wait for a client, and no element passes 64 KiB
+PIECE_MAX = 192 * 1024  # bytes of a packed list in one answer: three quarters of what may wait for a client
+PAGE_MAX = 160 * 1024  # bytes of maps in one answer, at most, which the last device may pass by 64 KiB
 
 _SIZE = struct.Struct("<Q")
 _PAIR = struct.Struct("<BHQQ")
@@ -39,6 +40,8 @@ def _number_begin(name: str) -> bytes:
     return _PAIR.pack(NvType.NUMBER, len(text), 8, 0) + text
 
 
+_FIXED_KEYS = tuple(name.encode() + b"\0" for name in Fixed._fields)
+_FIXED_NUMBERS = tuple(map(_number_begin, Fixed._fields))
 _KEYS = tuple(map(_number_begin, Now._fields))
 _NOW = struct.Struct("<" + "".join(f"{len(key)}sQ" for key in _KEYS) + f"{len(_NEXT)}s")
 _DSPS_SIZE = len(_array_begin(DSPS, 0))
@@ -51,7 +54,14 @@ def _fixed(fixed: Fixed) -> bytes:
     try:
         return fixed.packed
     except AttributeError:
-        fixed.packed = nvlist.pack(schema.channel_pairs(fixed, ()))[_HEADER:]
+        parts: list[bytes] = []
+        for key, begin, value in zip(_FIXED_KEYS, _FIXED_NUMBERS, fixed, strict=True):
+            if isinstance(value, int):
+                parts += (begin, _SIZE.pack(value))
+            else:
+                text = str(value).encode("utf-8", "surrogateescape") + b"\0"
+                parts += (_PAIR.pack(NvType.STRING, len(key), len(text), 0), key, text)
+        fixed.packed = b"".join(parts)
         return fixed.packed
 
 
@@ -91,7 +101,7 @@ class Packed:
     def __init__(self, snapshot: Snapshot, form: Form) -> None:
         self._snapshot = snapshot
         self._form = form
-        self._data: bytes | None = None
+        self._data: bytes | bytearray | None = None
         if form == "draft":
             self._data = nvlist.pack(schema.tree(snapshot, form))
             self.size = len(self._data)
@@ -103,13 +113,13 @@ class Packed:
         pieces = sum(len(piece.data) for piece in self._heads) + sum(len(one.data) for one in self._users)
         self.size = _HEADER + (_DSPS_SIZE + pieces + sum(self._inside) if count else 0)
 
-    def data(self) -> bytes:
+    def data(self) -> bytes | bytearray:
         """All of it."""
         if self._data is None:
             self._data = self._join()
         return self._data
 
-    def _join(self) -> bytes:
+    def _join(self) -> bytearray:
         total, out = self.size, bytearray()
         count = len(self._heads) + len(self._users)
         out += _LIST.pack(_LIST_BEGIN, total - _HEADER)
@@ -129,7 +139,7 @@ class Packed:
             begin = len(out)
             out += piece.data
             _fill(out, begin, piece, total)
-        return bytes(out)
+        return out
 
 
 def _fill(out: bytearray, begin: int, piece: _Piece, total: int) -> None:
@@ -161,6 +171,11 @@ def _channels(device: EngineDevice, left: int) -> bytes:
 
 
 # ---- pages of maps --------------------------------------------------------------------------
+
+
+def _row_size(fixed: Fixed) -> int:
+    """At most so many bytes of MessagePack: but for long texts, half of the packed ones."""
+    return (_CHANNEL_SIZE + len(_fixed(fixed)) + len(fixed.feederchain)) // 2 + 64
 
 
 def page(snapshot: Snapshot, form: Form, after: int) -> tuple[list[Row], bool, int | None]:
@@ -196,7 +211,7 @@ def page(snapshot: Snapshot, form: Form, after: int) -> tuple[list[Row], bool, i
                     break
                 fixed = device.fixed[number]
                 channels.append(schema.channel_row(fixed, device.now[number]))
-                left -= _CHANNEL_SIZE + len(_fixed(fixed))
+                left -= _row_size(fixed)
             row["provider_info"][CHANNELS] = channels
             if skipped + len(channels) < count:
                 return rows, continues, begin + 1 + skipped + len(channels)

@@ -138,4 +138,11 @@ def _text(text: str) -> str:
 
 
 def channel_row(fixed: Fixed, now: Now) -> Row:
-    return dict(zip(CHANNEL_KEYS, fixed + now, strict=True))
+    """A channel; of what stays a copy of what was made before."""
+    try:
+        row = fixed.row.copy()
+    except AttributeError:
+        fixed.row = dict(zip(Fixed._fields, fixed, strict=True))
+        row = fixed.row.copy()
+    row.update(zip(Now._fields, now, strict=False))
+    return row

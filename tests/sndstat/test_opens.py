@@ -83,7 +83,7 @@ def test_g5_a_snapshot_is_kept_until_its_last_piece_was_given(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no copy that can fail here: what could not be given yet is what `after` is for."""
-    monkeypatch.setattr(opens, "PAGE_MAX", 1000)
+    monkeypatch.setattr(opens, "PIECE_MAX", 1000)
     handle = Handle(client, write=True)
     first = handle.call("get", form="nvlist")
     assert len(first["nvlist"]) == first["next"] == 1000
