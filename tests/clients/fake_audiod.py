@@ -20,7 +20,7 @@ from audiod_protocol.connection import NEED_DATA, Connection
 from audiod_protocol.errors import Fault
 from audiod_protocol.events import BadRequest, Notification, Request
 from audiod_protocol.params import CAP, Enc, Mode, Par
-from clients.fake_desk import CHANGES, KEYS, Desk
+from clients.fake_desk import CHANGES, KEYS, Desk, listing_page
 
 ROUND = 480
 APPBUFSZ = 960
@@ -221,6 +221,15 @@ class Peer:
 
     def do_cards(self, request: Request, after: int = 0) -> None:
         self.answer(request, **self.server.desk.cards(after))
+
+    def do_sndstat_open(self, request: Request, write: bool) -> None:
+        self.answer(request, handle=0)
+
+    def do_sndstat_get(self, request: Request, handle: int, schema: str, after: int = 0) -> None:
+        self.answer(request, **listing_page(after))
+
+    def do_sndstat_close(self, request: Request, handle: int) -> None:
+        self.answer(request, handle=handle)
 
     def do_streams(self, request: Request, after: int = 0) -> None:
         rows = list(self.server.rows)

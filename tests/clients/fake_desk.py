@@ -157,3 +157,40 @@ class Desk:
             raise LookupError(name)
         for row in same:
             row[key] = stored
+
+
+# ---- listings of sndstat -------------------------------------------------------------------------
+
+NOBODY = 2**64 - 1
+
+
+def channel_row(name: str, parent: str, chain: str, **other: Any) -> Row:
+    numbers = ("caps", "latency", "rate", "format", "pid", "left_volume", "right_volume", "unit")
+    row: Row = {"name": name, "parentchan": parent, "comm": "<UNUSED>", "feederchain": chain}
+    row |= dict.fromkeys((*numbers, "interrupts", "feedcount", "xruns"), 0)
+    for which in ("hwbuf", "swbuf"):
+        for what in ("format", "fmt", "rate", "size", "blksz", "blkcnt", "free", "ready"):
+            row[f"{which}_{what}"] = 0
+    return row | {"rate": 48000, "pid": NOBODY, "left_volume": 100, "right_volume": 100} | other
+
+
+def listing_page(after: int) -> Row:
+    """Two pages: a device with a channel; its other channel, and a device that a program provides."""
+    info = {"min_rate": 4000, "max_rate": 192000, "formats": 16, "min_chn": 1, "max_chn": 64}
+    device: Row = {
+        "from_user": False, "nameunit": "pcm0", "devnode": "dsp0", "desc": "HDA \x1b[2J",
+        "pchan": 1, "rchan": 0, "pminrate": 4000, "pmaxrate": 192000, "pfmts": 16,
+        "info_play": info, "provider": "sound(4)",
+    }  # fmt: skip
+    if after == 0:
+        own = channel_row("pcm0:play:dsp0.p0", "", "[vchans -> feeder_root(0x10200000) -> hardware]")
+        more = {"unit": 0, "status": "at alsa hw:0,0", "channel_info": [own]}
+        return {"nbytes": 3000, "dsps": [{**device, "provider_info": more}], "continues": False, "next": 7}
+    steps = ["root(0x00200010)", "format(0x00200010 -> 0x10200000)", "rate(44100 -> 48000)"]
+    chain = " -> ".join(["[userland", *(f"feeder_{step}" for step in steps), "pcm0:play:dsp0.p0]"])
+    more = {"comm": "mpv", "pid": 42, "xruns": 2, "rate": 44100, "unit": 1}
+    stream = channel_row("pcm0:virtual_play:dsp0.vp0", "pcm0:play:dsp0.p0", chain, **more)
+    user = {**device, "from_user": True, "nameunit": "vdsp0", "desc": "Virtual", "provider": "", "rchan": 1}
+    user["socket"] = "/run/vdsp.sock"
+    rest = {"nameunit": "pcm0", "provider_info": {"channel_info": [stream]}}
+    return {"nbytes": 3000, "dsps": [rest, user], "continues": True, "next": None}

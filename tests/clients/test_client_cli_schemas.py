@@ -16,6 +16,7 @@ from clients.schema import SCHEMAS, problems
 ANSWERS = [
     ("status", ["status"]),
     ("devices", ["devices"]),
+    ("sndstat", ["devices", "--sndstat"]),
     ("streams", ["streams"]),
     ("volume", ["volume"]),
     ("volume", ["volume", "7"]),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from audiod_protocol.params import Cap, Enc, Mode, Par, Xrun
 
-from audiod_client._blocking import Connection, Stream, open
+from audiod_client._blocking import Connection, Sndstat, Stream, open
 from audiod_client._session import Change
 from audiod_client.errors import ServerUnreachable, StreamError
 from audiod_client.names import Name
@@ -26,6 +26,7 @@ __all__ = [
     "Name",
     "Par",
     "ServerUnreachable",
+    "Sndstat",
     "Stream",
     "StreamError",
     "Xrun",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -16,11 +16,12 @@ from audiod_protocol.params import Cap, Mode, Par
 
 from audiod_client._link import Link, program_name, resolve, route, server_of
 from audiod_client._session import Change, Op
+from audiod_client._sndstat import Schema, SndstatCore
 from audiod_client._stream import StreamCore
 from audiod_client._streaminfo import StreamInfo
 from audiod_client.names import Name, Wire
 
-__all__ = ["Connection", "Stream", "open"]
+__all__ = ["Connection", "Sndstat", "Stream", "open"]
 
 T = TypeVar("T")
 ModeArg = Literal["play", "rec", "play,rec", "mon"] | Mode
@@ -141,6 +142,10 @@ class Connection:
         core = _run(self._link, self._link.session.open(device, mode, name, role, link))
         return Stream(self._link, core, nbio, owner=False)
 
+    def sndstat(self, *, write: bool = False) -> Sndstat:
+        """A handle of sndstat: listings of all devices; with `write` it may provide some."""
+        return Sndstat(self._link, _run(self._link, SndstatCore.opened(self._link.session, write)))
+
     def fileno(self) -> int:
         return self._link.sock.fileno()
 
@@ -154,6 +159,59 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Sndstat:
+    """What an open file of FreeBSD's /dev/sndstat is; a context manager.
+
+    Invariant: a listing is that of one moment: of `refresh`, of the first `size`, or of the call
+    itself, and once it was read to its end the next one is made anew.
+    """
+
+    def __init__(self, link: Link, core: SndstatCore) -> None:
+        self._link = link
+        self._core = core
+
+    def refresh(self) -> None:
+        """REFRESH_DEVS: forget the listing that waits to be read."""
+        _run(self._link, self._core.call("refresh"))
+
+    def size(self, schema: Schema = "final") -> int:
+        """GET_DEVS with nbytes 0: bytes of the packed list, which stays as it is until it was read."""
+        return _run(self._link, self._core.size(schema))
+
+    def packed(self, schema: Schema = "final") -> bytes:
+        """GET_DEVS: the listing as a packed nvlist, which libnv and audiod_protocol.nvlist read."""
+        return _run(self._link, self._core.packed(schema))
+
+    def devices(self, schema: Schema = "final") -> list[dict[str, Any]]:
+        """GET_DEVS: the same as maps, one a device; keys as in sndstat(4)."""
+        return _run(self._link, self._core.listing(schema))
+
+    def add(self, devices: bytes | Sequence[dict[str, Any]], *, strict: bool | None = None) -> int:
+        """ADD_USER_DEVS: provide devices, a packed list with `dsps` or maps; how many there are now.
+
+        They are in everybody's listing until `flush` or `close`, or the end of the connection.
+        Raises StreamError: EPERM, EINVAL (then none was added), ENOMEM.
+        """
+        return _run(self._link, self._core.add(devices, strict))
+
+    def flush(self) -> None:
+        """FLUSH_USER_DEVS: take away what was added."""
+        _run(self._link, self._core.call("flush_user"))
+
+    def close(self) -> None:
+        _run(self._link, self._core.call("close"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._link.session.error is None:
+            self._core.abandon()
+            self._link.step()
 
 
 def open(

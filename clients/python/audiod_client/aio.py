@@ -15,7 +15,7 @@ is cut short goes on draining until flush, close or its answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -25,11 +25,12 @@ from audiod_protocol.params import Cap, Par
 from audiod_client._blocking import ModeArg
 from audiod_client._link import Link, program_name, resolve, route, server_of
 from audiod_client._session import Change, Op
+from audiod_client._sndstat import Schema, SndstatCore
 from audiod_client._stream import StreamCore
 from audiod_client._streaminfo import StreamInfo
 from audiod_client.names import Name, Wire
 
-__all__ = ["Connection", "Stream", "connect", "open"]
+__all__ = ["Connection", "Sndstat", "Stream", "connect", "open"]
 
 T = TypeVar("T")
 
@@ -131,6 +132,17 @@ class Connection:
         return await self._waiter.run(self._waiter.link.session.change())
 
     @asynccontextmanager
+    async def sndstat(self, *, write: bool = False) -> AsyncGenerator[Sndstat]:
+        """A handle of sndstat: listings of all devices; with `write` it may provide some."""
+        session = self._waiter.link.session
+        handle = Sndstat(self._waiter, await self._waiter.run(SndstatCore.opened(session, write)))
+        try:
+            yield handle
+        finally:
+            handle._core.abandon()
+            self._waiter.step()
+
+    @asynccontextmanager
     async def open(
         self,
         device: str = "default",
@@ -147,6 +159,38 @@ class Connection:
             yield stream
         finally:
             await stream.close()
+
+
+class Sndstat:
+    """A handle of sndstat, as `audiod_client.Sndstat`."""
+
+    def __init__(self, waiter: _Waiter, core: SndstatCore) -> None:
+        self._waiter = waiter
+        self._core = core
+
+    async def refresh(self) -> None:
+        """REFRESH_DEVS: forget the listing that waits to be read."""
+        await self._waiter.run(self._core.call("refresh"))
+
+    async def size(self, schema: Schema = "final") -> int:
+        """GET_DEVS with nbytes 0: bytes of the packed list, which stays as it is until it was read."""
+        return await self._waiter.run(self._core.size(schema))
+
+    async def packed(self, schema: Schema = "final") -> bytes:
+        """GET_DEVS: the listing as a packed nvlist."""
+        return await self._waiter.run(self._core.packed(schema))
+
+    async def devices(self, schema: Schema = "final") -> list[dict[str, Any]]:
+        """GET_DEVS: the same as maps, one a device."""
+        return await self._waiter.run(self._core.listing(schema))
+
+    async def add(self, devices: bytes | Sequence[dict[str, Any]], *, strict: bool | None = None) -> int:
+        """ADD_USER_DEVS: provide devices; how many there are now.  Raises StreamError."""
+        return await self._waiter.run(self._core.add(devices, strict))
+
+    async def flush(self) -> None:
+        """FLUSH_USER_DEVS: take away what was added."""
+        await self._waiter.run(self._core.call("flush_user"))
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ KINDS: dict[str, str | tuple[str, ...]] = {
     "--enc": ("s16le", "s24le3", "s24le", "s32le", "f32le"), "--type": ("music", "alert", "communication"),
     "--duration": (), "--until-silence": (), "--name": (), "--link": (),
     "--loop": (), "--raw": (), "--what-plays": (), "--all": (), "--rescan": (),
+    "--sndstat": (), "--nvlist": FILES,
 }  # fmt: skip
 
 

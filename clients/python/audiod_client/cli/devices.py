@@ -30,6 +30,8 @@ def devices(
     *,
     all: Annotated[bool, Parameter(name="--all", negative="")] = False,
     rescan: Annotated[bool, Parameter(name="--rescan", negative="")] = False,
+    sndstat: Annotated[bool, Parameter(name="--sndstat", negative="")] = False,
+    nvlist: Annotated[str | None, Parameter(name="--nvlist", allow_leading_hyphen=True)] = None,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> None:
     """List devices, their sub-devices, and the machine's cards; a star marks the default.
@@ -40,10 +42,19 @@ def devices(
         of cards tell everything, and what ALSA's configuration offers besides
     rescan
         look for cards first, and let each sub-device be on the best of its devices
+    sndstat
+        list them as FreeBSD's sndstat does, those that programs provide included; with --all also channels
+    nvlist
+        write that listing into this file, as a packed nvlist; - is standard output
     """
     with context.connect() as connection:
         if rescan:
             connection.request("devices.rescan")
+        if sndstat or nvlist is not None:
+            from audiod_client.cli.sndstat import show
+
+            show(context, connection, nvlist, all)
+            return
         answer = connection.request("devices")
         there = cards.request(connection)
     if context.json:
