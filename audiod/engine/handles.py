@@ -131,14 +131,9 @@ class Engine:
         ]
 
     def measure(self, streams: Sequence[Stream]) -> list[tuple[int, ...]]:
-        """What each of these has queued and done, in one call, as thousands of them in a listing need it.
-
-        Frames to play, frames to be read, blocks that it was there for, blocks in which it was
-        fed, whether it is copied: see struct stream_counts.
-        """
-        n = len(streams)
-        out = ffi.new("struct stream_counts[]", n)
-        lib.streams_count([stream._h for stream in streams], n, out)
+        """The five numbers of struct stream_counts of each, in one call: a listing has thousands of streams."""
+        out = ffi.new("struct stream_counts[]", len(streams))
+        lib.streams_count([stream._h for stream in streams], len(streams), out)
         return list(_COUNTS.iter_unpack(ffi.buffer(out)))
 
     def pump_usage(self) -> tuple[int, int]:
