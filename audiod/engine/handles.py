@@ -131,7 +131,7 @@ class Engine:
         ]
 
     def measure(self, streams: Sequence[Stream]) -> list[tuple[int, ...]]:
-        """The five numbers of struct stream_counts of each, in one call: a listing has thousands of streams."""
+        """The five numbers of struct stream_counts of each, in one call: listings have thousands."""
         out = ffi.new("struct stream_counts[]", len(streams))
         lib.streams_count([stream._h for stream in streams], len(streams), out)
         return list(_COUNTS.iter_unpack(ffi.buffer(out)))
