@@ -5,6 +5,7 @@ values in `values`, what the engine tells in `events`.
 """
 
 from audiod.engine.events import (
+    ClockTicked,
     CloseReason,
     ConnClosed,
     ConnSent,
@@ -14,6 +15,7 @@ from audiod.engine.events import (
     DeviceStopped,
     EndReason,
     Event,
+    GroupJoined,
     Message,
     Playing,
     ProtocolBreach,
@@ -52,6 +54,7 @@ __all__ = [
     "ConnClosed",
     "ConnSent",
     "Clock",
+    "ClockTicked",
     "CloseReason",
     "Conn",
     "Cycle",
@@ -69,6 +72,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Event",
+    "GroupJoined",
     "Limits",
     "Message",
     "Playing",

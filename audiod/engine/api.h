@@ -37,6 +37,8 @@ typedef struct conn conn;
 #define EV_DEV_LOST	16	/* id device; err: errno; its card is lost: it runs on, into nothing, until it is closed */
 #define EV_JOINED	17	/* id stream; it waits for no start any more; a: CLOCK_MONOTONIC ns at which its first cycle was due */
 #define EV_HELD	18	/* id stream; its ramp has ended and it stands still; a: number of the aim */
+#define EV_GROUP	26	/* id device; a: the run of device_mmc whose streams have joined; its clock runs from now */
+#define EV_CLOCK	27	/* id device; a: frames of its clock since the last one, b: the run */
 #define EV_CONN_SENT	24	/* id conn; answer to conn_await */
 
 #define CLOSE_EOF	0	/* the peer closed */
@@ -192,6 +194,14 @@ void	device_setrecgain(device *, double gain);	/* of what is recorded, linear */
 int	device_setcurve(device *, const struct curve *, uint32_t nframes);
 void	device_setgroup(device *, uint32_t group, uint32_t nmembers);	/* streams of a link group start when so many are ready */
 int	device_abandon(device *, int err, int fd);	/* a card: close it, as if it were lost; fd, an eventfd, becomes readable then */
+/*
+ * Streams with STREAM_MMC wait while run is 0.  Else those that wait join in one
+ * cycle, once they are all ready and pending is 0: EV_GROUP, once for each run.  The
+ * clock then runs, with streams or without, and tells of each cycle (EV_CLOCK) until
+ * another run is set.  MMC_JOINED: of this run they have joined on another device.
+ */
+#define MMC_JOINED	0xffffffff
+void	device_mmc(device *, uint32_t run, uint32_t pending);
 void	device_getstats(device *, struct device_stats *);
 int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
 
@@ -204,6 +214,7 @@ int	device_getcycles(device *, struct cycle *, uint32_t max);	/* newest last */
 #define STREAM_NOREC	16	/* record side exists for the client but is silence */
 #define STREAM_AUTOVOL	32	/* sndiod's -w */
 #define STREAM_MUTED	64	/* begins muted */
+#define STREAM_MMC	1024	/* waits for device_mmc instead of a link group; stopped before that, it ends at once */
 #define STREAM_TELLXRUN	128	/* sndio's wire: its client asked to be told of xruns */
 
 struct stream_par {

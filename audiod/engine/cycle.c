@@ -274,7 +274,8 @@ dev_cycle(device *d, int64_t due, int64_t nblocks)
 		if (rc < 0)
 			return rc;
 	}
-	if (n > 0)
+	mmc_tick(d);
+	if (n > 0 || mmc_runs(d))
 		d->idle_left = (int)(d->par.bufsz / d->par.round);
 	else
 		d->idle_left--;

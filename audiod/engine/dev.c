@@ -197,7 +197,7 @@ dev_run_blocks(device *d, struct pollfd *pfds)
 		dev_fail(d, rc);
 	if (n > 0)
 		dev_publish(d);
-	if (!d->failed && d->idle_left <= 0 && atomic_load(&d->nattached) == 0)
+	if (!d->failed && d->idle_left <= 0 && atomic_load(&d->nattached) == 0 && !mmc_runs(d))
 		dev_stop(d);
 }
 
@@ -339,7 +339,7 @@ dev_run(void *arg)
 			dev_master(d);
 			dev_admit(d);
 			dev_retry(d);
-			if (atomic_load(&d->nattached) > 0)
+			if (atomic_load(&d->nattached) > 0 || mmc_runs(d))
 				dev_start(d);
 			else if (atomic_load(&d->step_req) != atomic_load(&d->step_done))
 				manual_run(d);

@@ -15,7 +15,9 @@ void	dev_remove(device *, stream **, int ended);
 void	dev_count(device *);		/* after streams have come or gone */
 void	dev_retry(device *);		/* give back those that control had no room for */
 void	dev_end_all(device *, int ended);
-int	group_ready(device *, const stream *);	/* its link group is complete */
+int	group_ready(device *, const stream *);	/* its link group is complete, or MMC lets it join */
+int	mmc_runs(const device *);	/* the clock is asked for, with streams or without */
+void	mmc_tick(device *);		/* a cycle of it has passed */
 
 void	dev_master(device *);		/* the software masters as they are now */
 int	dev_cycle(device *, int64_t due, int64_t nblocks);

@@ -360,6 +360,12 @@ device_abandon(device *d, int err, int fd)
 }
 
 void
+device_mmc(device *d, uint32_t run, uint32_t pending)
+{
+	(void)dev_command(d, DEVCMD_MMC, NULL, run, pending);
+}
+
+void
 device_getstats(device *d, struct device_stats *st)
 {
 	struct timespec ts = { 0, 0 };

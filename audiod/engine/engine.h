@@ -241,6 +241,7 @@ struct devcmd {
 #define DEVCMD_ATTACH	1
 #define DEVCMD_GROUP	2
 #define DEVCMD_ABANDON	3		/* a: errno, b: descriptor */
+#define DEVCMD_MMC	4
 
 struct glide {				/* how a volume changes */
 	struct shape shape;
@@ -300,6 +301,9 @@ struct device {
 	struct stream *streams;		/* started ones */
 	struct stream *unreleased;	/* given back, but control has no room for the event yet */
 	int idle_left;			/* blocks of silence until it stops */
+	uint32_t mmc_run, mmc_pending;	/* as device_mmc said */
+	uint32_t mmc_joined;		/* the run whose streams have joined */
+	int64_t mmc_frames;		/* of the clock, not told yet */
 	int failed;
 	uint32_t master_seen;
 	double master_now, recmaster_now;

@@ -165,6 +165,23 @@ class DeviceLost:
 
 
 @dataclass(frozen=True)
+class GroupJoined:
+    """All streams that waited for MMC have joined in one cycle; see `Device.mmc`."""
+
+    device: int
+    run: int
+
+
+@dataclass(frozen=True)
+class ClockTicked:
+    """So many frames of a device's clock have passed since this run's group joined, or since the last."""
+
+    device: int
+    run: int
+    frames: int
+
+
+@dataclass(frozen=True)
 class Synced:
     cookie: int
 
@@ -193,6 +210,8 @@ Event = (
     | DeviceStopped
     | DeviceFailed
     | DeviceLost
+    | GroupJoined
+    | ClockTicked
     | Synced
     | ThreadStarted
 )

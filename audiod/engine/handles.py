@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from audiod.engine._lib import ffi, lib
 from audiod.engine.events import (
+    ClockTicked,
     CloseReason,
     ConnClosed,
     ConnSent,
@@ -21,6 +22,7 @@ from audiod.engine.events import (
     DeviceStopped,
     EndReason,
     Event,
+    GroupJoined,
     Message,
     Playing,
     ProtocolBreach,
@@ -196,6 +198,10 @@ class Engine:
             return DeviceStopped(ev.id)
         if kind == lib.EV_DEV_FAILED:
             return DeviceFailed(ev.id, ev.err)
+        if kind == lib.EV_GROUP:
+            return GroupJoined(ev.id, ev.a)
+        if kind == lib.EV_CLOCK:
+            return ClockTicked(ev.id, ev.b, ev.a)
         if kind == lib.EV_DEV_LOST:
             return DeviceLost(ev.id, ev.err)
         if kind == lib.EV_SYNCED:
@@ -308,6 +314,13 @@ class Device:
         `fd`, an eventfd, is readable once it is closed.  Raises EngineError: ENOTSUP, it is no card; EMFILE.
         """
         _check(lib.device_abandon(self._h, errno, fd), "giving a card up")
+
+    def mmc(self, run: int, pending: int = 0, *, joined: bool = False) -> None:
+        """Let the streams that wait for MMC join in one cycle, once all are ready and `pending` is 0.
+
+        Once for each `run`, 0: they wait; `joined`: they have joined on another device, go on with the clock.
+        """
+        lib.device_mmc(self._h, run, lib.MMC_JOINED if joined else pending)
 
     def stats(self) -> DeviceStats:
         s = ffi.new("struct device_stats *")

@@ -115,6 +115,12 @@ dev_commands(device *d)
 			c->stream->next = d->streams;
 			d->streams = c->stream;
 			break;
+		case DEVCMD_MMC:
+			d->mmc_run = c->a;
+			d->mmc_pending = c->b;
+			if (c->b == MMC_JOINED)
+				d->mmc_joined = c->a;
+			break;
 		case DEVCMD_GROUP:
 			for (stream *s = d->streams; s; s = s->next)
 				if (s->par.group == c->a)
@@ -128,11 +134,75 @@ dev_commands(device *d)
 	}
 }
 
+/* ---- MMC: streams that wait for it, and its clock ---- */
+
+int
+mmc_runs(const device *d)
+{
+	return d->mmc_run != 0 && d->mmc_run == d->mmc_joined && d->par.clock != DRV_CLOCK_FREE;
+}
+
+static int
+mmc_waits(const stream *s)
+{
+	return (s->par.flags & STREAM_MMC) && !s->attached && !s->resume;
+}
+
+/* it was stopped while it waited: what it has queued was never to be heard */
+static int
+mmc_dropped(const stream *s)
+{
+	return mmc_waits(s) && atomic_load(&s->stop) != STOP_NONE;
+}
+
+/* nobody is waited for any more */
+static int
+mmc_ready(device *d)
+{
+	if (d->mmc_run == 0 || d->mmc_run == d->mmc_joined || d->mmc_pending > 0)
+		return 0;
+	for (stream *s = d->streams; s; s = s->next)
+		if (mmc_waits(s) && !mmc_dropped(s) && !stream_ready(s))
+			return 0;
+	return 1;
+}
+
+static void
+mmc_join(device *d)
+{
+	struct event ev = { .type = EV_GROUP, .id = d->id, .dev = d->id, .a = d->mmc_run };
+
+	/* without room for the word of it nothing has happened: the next pass tries again */
+	if (!evring_put(d->events, &ev, 1))
+		return;
+	engine_signal(d->engine);
+	d->mmc_joined = d->mmc_run;
+	d->mmc_frames = 0;
+	for (stream *s = d->streams; s; s = s->next)
+		if (mmc_waits(s) && !mmc_dropped(s))
+			s->admit = 1;
+}
+
+void
+mmc_tick(device *d)
+{
+	struct event ev = { .type = EV_CLOCK, .id = d->id, .dev = d->id, .b = d->mmc_run };
+
+	if (!mmc_runs(d))
+		return;
+	ev.a = d->mmc_frames += d->par.round;
+	if (evring_put(d->events, &ev, 0))
+		d->mmc_frames = 0;
+	engine_signal(d->engine);
+}
+
 int
 group_ready(device *d, const stream *s)
 {
 	uint32_t n = 0;
 
+	if (s->par.flags & STREAM_MMC)
+		return s->resume || mmc_dropped(s) || mmc_ready(d);
 	if (s->par.group == 0 || s->resume || atomic_load(&s->stop) != STOP_NONE ||
 	    atomic_load_explicit(&s->go, memory_order_relaxed))
 		return 1;
@@ -206,7 +276,7 @@ dev_admit(device *d)
 	}
 	d->untold = untold;
 	for (stream **sp = &d->streams; *sp; )
-		if (stream_finished(*sp)) {
+		if (stream_finished(*sp) || mmc_dropped(*sp)) {
 			dev_remove(d, sp, 0);
 			changed = 1;
 		} else if (may_leave(d, *sp) && dev_leave(d, sp)) {
@@ -214,9 +284,12 @@ dev_admit(device *d)
 			changed = 1;
 		} else
 			sp = &(*sp)->next;
+	if (mmc_ready(d))
+		mmc_join(d);
 	for (stream *s = d->streams; s; s = s->next)
 		/* one that was stopped since has its turn in the next pass */
-		if (!s->attached && stream_ready(s) && !stream_finished(s) && group_ready(d, s)) {
+		if (s->admit || (!s->attached && !mmc_waits(s) && stream_ready(s) && !stream_finished(s) &&
+		    group_ready(d, s))) {
 			s->admit = 1;
 			changed = 1;
 		}

@@ -94,7 +94,8 @@ move_left(stream *s)
 	s->move = NULL;
 	s->from = from;
 	s->handover = 1;
-	s->resume = s->joined;		/* else it still waits for its start */
+	/* else it still waits for its start; MMC's comes once, though its first cycle is still to be */
+	s->resume = s->joined || ((s->par.flags & STREAM_MMC) && s->phase != STREAM_PRIMING);
 	s->fading = s->inxrun = s->stalled = 0;
 	s->waited = 0;
 	s->weight = 1;

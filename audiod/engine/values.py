@@ -34,6 +34,7 @@ class StreamFlag(enum.IntFlag):
     AUTOVOL = 32
     MUTED = 64
     TELLXRUN = 128
+    MMC = 1024
 
 
 class StreamState(enum.IntEnum):
