@@ -12,34 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from audiod.engine._lib import ffi, lib
 from audiod.engine.events import (
-    ClockTicked,
-    CloseReason,
-    ConnClosed,
-    ConnSent,
-    DeviceFailed,
-    DeviceLost,
-    DeviceStarted,
-    DeviceStopped,
-    EndReason,
     Event,
-    GroupJoined,
-    Message,
-    Playing,
-    ProtocolBreach,
-    ProtocolReason,
-    StreamEnded,
-    StreamHeld,
-    StreamJoined,
-    StreamMoved,
-    StreamReleased,
-    StreamStopped,
-    Synced,
-    ThreadStarted,
-    Xrun,
-    XrunKind,
 )
 from audiod.engine.structs import curve as curve_of
-from audiod.engine.structs import device_par, encoding, positions, stream_par
+from audiod.engine.structs import device_par, encoding, event_of, positions, stream_par
 from audiod.engine.values import (
     ACCESSES,
     Clock,
@@ -107,7 +83,7 @@ class Engine:
         """Every event that waits, oldest first; ends when there is none."""
         lib.engine_clear(self._h)
         while self._h and lib.engine_next(self._h, self._ev, self._buf, _PAYLOAD) > 0:
-            event = self._event()
+            event = event_of(self._ev, self._buf)
             if event is not None:
                 yield event
 
@@ -164,51 +140,6 @@ class Engine:
     def conn_new(self, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> Conn:
         """Give a connected socket to the pump, which owns `fd` from here on."""
         return Conn(self._h, ident, fd, wire)
-
-    def _event(self) -> Event | None:
-        ev = self._ev
-        kind = ev.type
-        if kind == lib.EV_MESSAGE:
-            return Message(ev.id, bytes(ffi.buffer(self._buf, ev.len)))
-        if kind == lib.EV_CONN_CLOSED:
-            return ConnClosed(ev.id, CloseReason(ev.err), ev.a)
-        if kind == lib.EV_CONN_SENT:
-            return ConnSent(ev.id)
-        if kind == lib.EV_PROTOCOL:
-            return ProtocolBreach(ev.id, ProtocolReason(ev.err), ev.a)
-        if kind == lib.EV_STOPPED:
-            return StreamStopped(ev.id, bool(ev.a))
-        if kind == lib.EV_RELEASED:
-            return StreamReleased(ev.id)
-        if kind == lib.EV_PLAYING:
-            return Playing(ev.id, ev.a)
-        if kind == lib.EV_JOINED:
-            return StreamJoined(ev.id, ev.a)
-        if kind == lib.EV_HELD:
-            return StreamHeld(ev.id, ev.a)
-        if kind == lib.EV_XRUN:
-            return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
-        if kind == lib.EV_ERROR:
-            return StreamEnded(ev.id, EndReason(ev.err), None if ev.a < 0 else ev.a)
-        if kind == lib.EV_MOVED:
-            return StreamMoved(ev.id)
-        if kind == lib.EV_DEV_STARTED:
-            return DeviceStarted(ev.id)
-        if kind == lib.EV_DEV_STOPPED:
-            return DeviceStopped(ev.id)
-        if kind == lib.EV_DEV_FAILED:
-            return DeviceFailed(ev.id, ev.err)
-        if kind == lib.EV_GROUP:
-            return GroupJoined(ev.id, ev.a)
-        if kind == lib.EV_CLOCK:
-            return ClockTicked(ev.id, ev.b, ev.a)
-        if kind == lib.EV_DEV_LOST:
-            return DeviceLost(ev.id, ev.err)
-        if kind == lib.EV_SYNCED:
-            return Synced(ev.a)
-        if kind == lib.EV_THREAD:
-            return ThreadStarted(ev.id, None if ev.a == 0 else ev.a - 1, ev.err)
-        return None
 
 
 class Driver:

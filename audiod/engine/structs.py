@@ -1,10 +1,38 @@
-"""Plain values as the structs of api.h, and back.  Control thread; no call into the engine."""
+"""Plain values and events as the structs of api.h, and back.  Control thread; no call into the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from audiod.engine._lib import ffi, lib
+from audiod.engine.events import (
+    ClockTicked,
+    CloseReason,
+    ConnClosed,
+    ConnSent,
+    DeviceFailed,
+    DeviceLost,
+    DeviceStarted,
+    DeviceStopped,
+    EndReason,
+    Event,
+    GroupJoined,
+    Message,
+    Playing,
+    ProtocolBreach,
+    ProtocolReason,
+    StreamEnded,
+    StreamHeld,
+    StreamJoined,
+    StreamMoved,
+    StreamReleased,
+    StreamStopped,
+    Synced,
+    ThreadStarted,
+    Xrun,
+    XrunKind,
+)
 from audiod.engine.values import DevicePar, Encoding, StreamPar
 
 
@@ -52,3 +80,49 @@ def device_par(par: DevicePar) -> dict[str, object]:
         "pmap": list(par.pmap),
         "rmap": list(par.rmap),
     }
+
+
+def event_of(ev: Any, payload: object) -> Event | None:
+    """`struct event` and its payload; None: one of a kind that is nobody's."""
+    kind = ev.type
+    if kind == lib.EV_MESSAGE:
+        return Message(ev.id, bytes(ffi.buffer(payload, ev.len)))
+    if kind == lib.EV_CONN_CLOSED:
+        return ConnClosed(ev.id, CloseReason(ev.err), ev.a)
+    if kind == lib.EV_CONN_SENT:
+        return ConnSent(ev.id)
+    if kind == lib.EV_PROTOCOL:
+        return ProtocolBreach(ev.id, ProtocolReason(ev.err), ev.a)
+    if kind == lib.EV_STOPPED:
+        return StreamStopped(ev.id, bool(ev.a))
+    if kind == lib.EV_RELEASED:
+        return StreamReleased(ev.id)
+    if kind == lib.EV_PLAYING:
+        return Playing(ev.id, ev.a)
+    if kind == lib.EV_JOINED:
+        return StreamJoined(ev.id, ev.a)
+    if kind == lib.EV_HELD:
+        return StreamHeld(ev.id, ev.a)
+    if kind == lib.EV_XRUN:
+        return Xrun(ev.id, ev.dev, XrunKind(ev.err), ev.a, ev.b, ev.c, ev.d, ev.e)
+    if kind == lib.EV_ERROR:
+        return StreamEnded(ev.id, EndReason(ev.err), None if ev.a < 0 else ev.a)
+    if kind == lib.EV_MOVED:
+        return StreamMoved(ev.id)
+    if kind == lib.EV_DEV_STARTED:
+        return DeviceStarted(ev.id)
+    if kind == lib.EV_DEV_STOPPED:
+        return DeviceStopped(ev.id)
+    if kind == lib.EV_DEV_FAILED:
+        return DeviceFailed(ev.id, ev.err)
+    if kind == lib.EV_GROUP:
+        return GroupJoined(ev.id, ev.a)
+    if kind == lib.EV_CLOCK:
+        return ClockTicked(ev.id, ev.b, ev.a)
+    if kind == lib.EV_DEV_LOST:
+        return DeviceLost(ev.id, ev.err)
+    if kind == lib.EV_SYNCED:
+        return Synced(ev.a)
+    if kind == lib.EV_THREAD:
+        return ThreadStarted(ev.id, None if ev.a == 0 else ev.a - 1, ev.err)
+    return None
