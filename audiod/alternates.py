@@ -35,6 +35,7 @@ class Alternates:
         self._since: dict[int, int] = {}
         self._last = 0  # since, of the device that came last
         self._pending: set[int] = set()  # ids of streams that are to move once they have
+        self.on_placed: Callable[[], None] = lambda: None  # sub-devices that play are on another device
         self._log = log.get()
         devices.on_open = self._opened
         devices.on_refused = self._refused
@@ -58,14 +59,24 @@ class Alternates:
             return (self._core.subdevices[name].device,)
         home = configured.device
         order = (home, *self._core.devices[home].alternates)
-        chosen = self._core.controls.choices.chosen(name)
+        chosen = self._chosen(name)
         return tuple(dict.fromkeys(order if chosen is None else (chosen, *order)))
 
     def reason(self, name: str) -> str:
         """Why a sub-device is not on its preferred device, in words; empty if it is."""
         current = self._core.subdevices[name].device
-        chosen = self._core.controls.choices.chosen(name)
+        chosen = self._chosen(name)
         return fallback.reason(self._known(name), current, self._rule(name), chosen)
+
+    def _chosen(self, name: str) -> int | None:
+        """The device that somebody has chosen for a sub-device, or for one that stays with it."""
+        found = (self._core.controls.choices.chosen(one) for one in (name, *self._mates(name)))
+        return next((number for number in found if number is not None), None)
+
+    def _mates(self, name: str) -> list[str]:
+        """Sub-devices that are always where this one is, and itself: those that MMC starts together."""
+        subs = self._core.subdevices
+        return [one for one in subs if subs[one].mmc] if name in subs and subs[name].mmc else [name]
 
     def _names(self) -> list[str]:
         return [name for name in self._core.subdevices if not name.isdigit()]
@@ -83,7 +94,7 @@ class Alternates:
         return [stream for stream in self._core.streams.values() if stream.sub.name == name]
 
     def _standing(self, name: str) -> Standing:
-        if not self._streams(name):
+        if not any(self._streams(one) for one in self._mates(name)):
             return Standing.IDLE
         is_open = self._devices.is_open(self._core.subdevices[name].device)
         return Standing.PLAYS if is_open else Standing.LOST
@@ -262,13 +273,17 @@ class Alternates:
         self._devices.prepare(number, opened)
 
     def _place(self, name: str, number: int) -> None:
-        """Move a sub-device to a device that is open, with its streams."""
-        old = self._core.subdevices[name]
-        sub = replace(old, device=number)
-        self._core.subdevices[name] = sub
-        for stream in self._streams(name):
-            self._move(stream, sub)
-        self._tell(name, old.device)
+        """Move a sub-device and its mates to a device that is open, with their streams."""
+        for one in self._mates(name):
+            old = self._core.subdevices[one]
+            if old.device == number:
+                continue
+            sub = replace(old, device=number)
+            self._core.subdevices[one] = sub
+            for stream in self._streams(one):
+                self._move(stream, sub)
+            self._tell(one, old.device)
+        self.on_placed()
 
     def _move(self, stream: Stream, sub: SubDevice) -> None:
         try:

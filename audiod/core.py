@@ -133,6 +133,8 @@ class Stream:
     apply: Callable[[bool, bool], None] = lambda level, own: None
     move: Callable[[SubDevice], None] = lambda sub: None
     lost: Callable[[], bool] = lambda: False  # its device is gone, and it plays into nothing
+    moves: Callable[[], bool] = lambda: False  # from one device to another, just now
+    fresh: bool = True  # it is alive and was never started: MMC's group waits for it
 
 
 @dataclass
@@ -161,6 +163,7 @@ class Core:
         self.configured = dict(self.subdevices)  # as the configuration has them
         self.orders: dict[str, tuple[int, ...]] = {}  # devices that a sub-device may be on, the best first
         self.reasons: dict[str, str] = {}  # why a sub-device is where it is
+        self.on_waiting: Callable[[], None] = lambda: None  # something about streams that wait for MMC
 
     # ---- changes ----
 
@@ -189,6 +192,8 @@ class Core:
         self.publish("devices", "change", lambda: self.device_row(device))
 
     def stream_changed(self, stream: Stream) -> None:
+        if stream.sub.mmc:
+            self.on_waiting()
         self.publish("streams", "change", lambda: self.stream_row(stream))
 
     # ---- streams ----
@@ -216,6 +221,8 @@ class Core:
         self.publish("streams", "new", lambda: self.stream_row(stream))
         self.controls.opened(stream)
         self.device_changed(self.devices[stream.sub.device])
+        if stream.sub.mmc:
+            self.on_waiting()
 
     def remove(self, stream: Stream) -> None:
         del self.streams[stream.id]
@@ -223,6 +230,8 @@ class Core:
         self.publish("streams", "gone", lambda: self.stream_row(stream))
         self.controls.closed(stream)
         self.device_changed(self.devices[stream.sub.device])
+        if stream.sub.mmc:
+            self.on_waiting()
 
     def count_xrun(self, device: Device, stream: Stream | None, culprit: Culprit) -> None:
         self.xruns[culprit] += 1

@@ -36,6 +36,7 @@ from audiod.hotplug import Hotplug
 from audiod.listener import Peer, turn_away
 from audiod.midi.control import ControlPorts
 from audiod.midi.patchbay import Patchbay
+from audiod.mmc import Mmc
 from audiod.ownership import Ownership
 from audiod.queries import Queries
 from audiod.session import Session
@@ -91,6 +92,9 @@ class Dispatch:
         self.on_accepted: Callable[[int], None] = lambda ident: None
         self.on_dismissed: Callable[[int], None] = lambda ident: None
         self.alternates = Alternates(self.core, self.devices, present or self._present)
+        self.mmc = Mmc(self.core, self.devices, self.patchbay.control, self.alternates.prepare)
+        self.alternates.on_placed = self.mmc.placed
+        self.devices.on_subdevices = self._configured
         reservations = Reservations(config.priority) if config.reserve else None
         self.access = Access(self.core, self.devices, self.alternates, self.cards, self.mixers, reservations)
         self.settings = Settings(config, self.core, self.devices)
@@ -217,6 +221,10 @@ class Dispatch:
                 self.devices.stopped(ident)
             case eng.DeviceFailed(ident, number):
                 self.devices.failed(ident, number, os.strerror(number))
+            case eng.GroupJoined():
+                self.mmc.joined(event)
+            case eng.ClockTicked():
+                self.mmc.ticked(event)
             case eng.DeviceLost(ident, number):
                 self.devices.lost(ident, number, trouble.lost(number))
             case eng.ThreadStarted():
@@ -279,6 +287,7 @@ class Dispatch:
     def _moved(self, stream: ClientStream) -> None:
         stream.moved()
         self.alternates.moved(stream.row)
+        self.mmc.tell()
 
     def _of(self, run: int, act: Callable[[ClientStream], None]) -> None:
         stream = self._streams.get(run)
@@ -324,11 +333,16 @@ class Dispatch:
             self._rt_told = True
             self._log.warning("realtime.refused", reason=realtime.reason(event.errno, self._limits))
 
+    def _configured(self) -> None:
+        self.alternates.configured()
+        self.mmc.configured()
+
     def _device_failed(self, number: int, errno: int) -> None:
         """Streams that were not started move or die here, started ones are ended by the engine."""
         self.alternates.lost(number, errno, lambda: self._end_ready(trouble.gone(self.core.devices[number])))
 
     def _end_ready(self, fault: Fault) -> None:
+        self.mmc.failed()
         for session in list(self.sessions.values()):
             for stream in list(session.streams.values()):
                 if stream.seat.on.handle is None and stream.run is None:

@@ -24,13 +24,14 @@ from audiod.core import Core
 from audiod.devices import Devices
 from audiod.engine import EndReason, EngineError, StreamPar
 from audiod.seat import Seat
-from audiod.streampar import measured, stream_par
+from audiod.streampar import in_step, measured, stream_par
 from audiod.subdevice import SubDevice
 from audiod.voice import Voice
 
 if TYPE_CHECKING:
     from audiod import engine
 
+NOTHING = Par()  # asked for
 WAITING_MAX = 64  # messages that wait for one stream's release; a client that waits for answers has one
 
 
@@ -83,6 +84,8 @@ class ClientStream:
         row.measure = self._measure
         row.apply = self._apply
         row.move = self.move
+        row.par = in_step(row.par, row.sub)
+        row.moves = lambda: self.seat.moving
         row.lost = lambda: self.seat.held and not self.seat.on.current
         group = 0 if row.link is None else known.join_link(row.uid, row.link)
         self.seat = Seat(devices, row.sub.device, group)
@@ -128,7 +131,7 @@ class ClientStream:
     def setpar(self, asked: Par) -> Par:
         self._allow(Act.SETPAR)
         row = self.row
-        row.par = resolve(row.par, asked, self._devices.clock(row.sub.device), row.mode)
+        self._fit(asked)
         self._core.stream_changed(row)
         return row.par
 
@@ -189,6 +192,7 @@ class ClientStream:
                 )
             ) from error
         self._run = run
+        self.row.fresh = False
         self._plays = False
         self._forced = False
         self.state = state
@@ -264,10 +268,10 @@ class ClientStream:
         if not self._voice.keeps_par:
             self._fit()
 
-    def _fit(self) -> None:
+    def _fit(self, asked: Par = NOTHING) -> None:
         """Parameters as the device that it is on now gives them."""
         row = self.row
-        row.par = resolve(row.par, Par(), self._devices.clock(row.sub.device), row.mode)
+        row.par = in_step(resolve(row.par, asked, self._devices.clock(row.sub.device), row.mode), row.sub)
 
     # ---- events of the engine ----
 
@@ -333,6 +337,7 @@ class ClientStream:
         if self.state in (State.DEAD, State.CLOSING) or self._gone:
             return
         self.shutting = None
+        self.row.fresh = False
         self.state = advance(self.state, Act.DIE)
         self.fault = fault
         self._log.info("stream.dead", code=str(fault.code), reason=fault.message)

@@ -5,12 +5,14 @@ Pure; the control thread calls it when a stream starts, moves or is looked at.
 
 from __future__ import annotations
 
-from audiod_protocol.params import Mode, Par
+from dataclasses import replace
+
+from audiod_protocol.params import Mode, Par, Xrun
 
 from audiod.core import Device, Measured, Stream
 from audiod.engine import StreamFlag, StreamPar, StreamState, StreamStats
 from audiod.opening import to_engine
-from audiod.subdevice import SubMode
+from audiod.subdevice import SubDevice, SubMode
 
 _STATES = {
     StreamState.INIT: "priming",
@@ -31,7 +33,8 @@ def stream_par(row: Stream, device: Device, *, group: int, members: int) -> Stre
     return StreamPar(
         enc=to_engine(enc),
         flags=flags(row.mode, sub.mode, play=fmt.play, rec=fmt.rec, autovol=device.autovol)
-        | (StreamFlag.MUTED if row.program.muted else StreamFlag(0)),
+        | (StreamFlag.MUTED if row.program.muted else StreamFlag(0))
+        | (StreamFlag.MMC if sub.mmc else StreamFlag(0)),
         rate=rate,
         pchan=par.pchan or 0,
         rchan=par.rchan or 0,
@@ -66,6 +69,11 @@ def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -
         if not out & (StreamFlag.REC | StreamFlag.MON):
             out |= StreamFlag.REC | StreamFlag.NOREC
     return out | StreamFlag.AUTOVOL if autovol else out
+
+
+def in_step(par: Par, sub: SubDevice) -> Par:
+    """Parameters as its sub-device has them: what MMC starts together stays together, as in sndiod."""
+    return replace(par, xrun=Xrun.SYNC) if sub.mmc and par.xrun is Xrun.IGNORE else par
 
 
 def measured(stats: StreamStats, row: Stream, *, draining: bool, unread: int) -> Measured:

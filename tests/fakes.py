@@ -142,6 +142,7 @@ class FakeDevice:
         self.gain = self.recgain = 1.0
         self.curve: tuple[tuple[tuple[float, float], ...], int] | None = None  # of volumes, and its frames
         self.groups: dict[int, int] = {}
+        self.waits: list[tuple[int, int | None]] = []  # what was said of MMC: run and pending, None: joined
         self.started: list[FakeStream] = []
         self.abandoned = False
         self.slow = False  # its card takes its time to close
@@ -176,6 +177,10 @@ class FakeDevice:
 
     def cycles(self, most: int) -> list[Cycle]:
         return []
+
+    def mmc(self, run: int, pending: int = 0, *, joined: bool = False) -> None:
+        assert not self.closed
+        self.waits.append((run, None if joined else pending))
 
     def stats(self) -> DeviceStats:
         return DeviceStats(0, 0, 0, 0, 0, 0, self.running, len(self.started))
