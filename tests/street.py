@@ -77,11 +77,14 @@ class Street:
 
 
 @contextlib.contextmanager
-def inhabited(folder: Path) -> Iterator[Street]:
-    """The daemon with its neighbour; leaving it compares what the neighbour wrote with what was played."""
+def inhabited(folder: Path, *, sndio: str = "none") -> Iterator[Street]:
+    """The daemon with its neighbour; leaving it compares what the neighbour wrote with what was played.
+
+    `sndio`: where its socket for sndio's programs is.
+    """
     file = folder / "out.raw"
     words = ["-c", "2:3", "-f", f"file:{file}?dither=off", "-s", "rear", "-c", "0:1", "-s", "default"]
-    with running(folder, *words) as daemon:
+    with running(folder, *words, sndio=sndio) as daemon:
         neighbour = Neighbour(daemon.socket)
         neighbour.hears_on()
         street = Street(daemon, neighbour, file)
