@@ -90,6 +90,10 @@ class FakeEngine:
         while self.queue:
             yield self.queue.popleft()
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        yield
+
     def threads(self) -> list[ThreadInfo]:
         return self.thread_list
 

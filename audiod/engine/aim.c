@@ -44,10 +44,23 @@ stream_aim(stream *s, const float *gains, uint32_t n, const struct curve *curve,
 	a->n = n;
 	a->nframes = nframes;
 	a->hold = hold != 0;
+	a->when = atomic_load_explicit(&s->engine->aims, memory_order_relaxed) + (s->engine->gathering != 0);
 	a->serial = s->serial = s->serial % AIM_SERIAL + 1;
 	mailbox_send(&s->mail);
 	dev_poke(s->dev);
 	return s->serial;
+}
+
+void
+engine_gather(engine *e, int on)
+{
+	if (!on && e->gathering) {
+		atomic_fetch_add_explicit(&e->aims, 1, memory_order_release);
+		for (int i = 0; i < NDEV_MAX; i++)
+			if (e->devs[i] && !e->devs[i]->closed)
+				dev_poke(e->devs[i]);
+	}
+	e->gathering = on != 0;
 }
 
 int
@@ -75,7 +88,7 @@ aim_tell(stream *s)
 	}
 	if ((s->untold & TELL_HELD) && !(s->untold & TELL_JOINED)) {
 		ev.type = EV_HELD;
-		ev.a = s->aims[s->mail.out].serial;
+		ev.a = s->aimed;
 		if (evring_put(d->events, &ev, 0))
 			s->untold &= ~TELL_HELD;
 	}
@@ -152,14 +165,25 @@ apply(stream *s, int hold)
 	return (was == HOLD_DONE) != (s->hold == HOLD_DONE);
 }
 
+static int
+ripe(const stream *s, uint32_t aims)	/* no gathering keeps back what it has taken */
+{
+	return s->waits && (int32_t)(aims - s->aims[s->mail.out].when) >= 0;
+}
+
 /* take what control wants; 1: the stream has begun or ceased to stand still */
 int
-aim_take(stream *s)
+aim_take(stream *s, uint32_t aims)
 {
 	int drain = atomic_load_explicit(&s->stop, memory_order_acquire) == STOP_DRAIN;
 
 	if (mailbox_take(&s->mail))
+		s->waits = 1;
+	if (ripe(s, aims)) {
+		s->waits = 0;
+		s->aimed = s->aims[s->mail.out].serial;
 		return apply(s, s->aims[s->mail.out].hold && !drain);
+	}
 	if (s->hold != HOLD_NONE && drain)
 		return apply(s, 0);
 	return 0;
@@ -169,6 +193,7 @@ int
 aim_waits(const stream *s)		/* aim_take has something to do */
 {
 	return mailbox_new(&s->mail) ||
+	    ripe(s, atomic_load_explicit(&s->engine->aims, memory_order_acquire)) ||
 	    (s->hold != HOLD_NONE && atomic_load_explicit(&s->stop, memory_order_acquire) == STOP_DRAIN);
 }
 

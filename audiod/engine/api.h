@@ -108,6 +108,8 @@ int	engine_fd(engine *);		/* readable when engine_next has something */
 void	engine_clear(engine *);		/* resets engine_fd; before the loop over engine_next */
 int	engine_next(engine *, struct event *, void *buf, uint32_t size);	/* 1 and an event, or 0 */
 int	engine_sync(engine *, int64_t cookie);	/* pump empties every socket and queue once, then EV_SYNCED */
+/* 1: aims of any stream from here on wait; 0: they are taken, all those of a device in one cycle */
+void	engine_gather(engine *, int on);
 int	engine_threads(engine *, struct thread_info *, uint32_t max);
 int	engine_pump_wakeups(engine *, int64_t *wakeups, int64_t *cpu_ns);
 
@@ -297,7 +299,8 @@ int	stream_go(stream *);
  * silence, in whole blocks, and there it stands still: nothing is taken,
  * recorded or missed until an aim without hold, which begins at that silence.
  * It is EV_HELD then, at once if it only records.  The last call wins.  A held
- * stream that is to drain runs on at `gains`; one that is flushed has ended.
+ * stream that is to drain runs on at `gains`, and one that drains is not held;
+ * one that is flushed has ended.
  * Returns the number of the aim, from 1 on.
  */
 int	stream_aim(stream *, const float *gains, uint32_t n, const struct curve *, uint32_t nframes, int hold);

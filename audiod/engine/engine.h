@@ -61,6 +61,8 @@ struct engine {
 	_Atomic int signalled;		/* efd has been written and not yet cleared */
 	int rt_prio;
 	int lock_memory;
+	int gathering;			/* control: aims wait for its end */
+	_Atomic uint32_t aims;		/* so many gatherings have ended */
 	struct device *devs[NDEV_MAX];	/* control */
 	struct orphan *orphans, **orphan_end;	/* control */
 	struct pump *pump;
@@ -99,6 +101,7 @@ struct aim {				/* what control wants of the channels' gains */
 	uint32_t nframes;
 	int hold;
 	int serial;
+	uint32_t when;			/* taken once engine->aims is as far */
 	struct shape shape;
 };
 
@@ -160,6 +163,8 @@ struct stream {
 	int attached;			/* has joined: RUNNING, DRAINING or HELD */
 	int hold;			/* HOLD_* */
 	int faded;			/* its fade is not 1 throughout */
+	int waits;			/* the aim in slot `out` of mail waits for the end of a gathering */
+	int aimed;			/* number of the aim it follows */
 	int joined;			/* its first cycle has been */
 	int untold;			/* TELL_*: news that found no room yet */
 	int64_t joined_ns;
@@ -206,7 +211,7 @@ stream_live(const stream *s)		/* device thread: takes part in cycles */
 
 int	shape_of(struct shape *, const struct curve *);	/* control: 0 or -EINVAL */
 
-int	aim_take(stream *);		/* device thread: aim.c */
+int	aim_take(stream *, uint32_t aims);	/* device thread: aim.c; aims: as engine->aims was for all streams of this pass */
 int	aim_waits(const stream *);
 void	aim_settle(stream *);
 void	aim_joined(stream *, int64_t ns);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from audiod.engine._lib import ffi, lib
 from audiod.engine.events import (
@@ -90,6 +91,15 @@ class Engine:
     def sync(self, cookie: int) -> None:
         """Ask the pump to empty every socket and queue once, then to post `Synced(cookie)`."""
         _check(lib.engine_sync(self._h, cookie), "engine_sync")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within it aims of any stream are kept back; at its end each device takes its own in one cycle."""
+        lib.engine_gather(self._h, 1)
+        try:
+            yield
+        finally:
+            lib.engine_gather(self._h, 0)
 
     def threads(self) -> list[ThreadInfo]:
         """The engine's threads with their scheduling as the kernel reports it."""

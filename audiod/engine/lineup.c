@@ -264,10 +264,11 @@ group_go(device *d, uint32_t group)
 void
 dev_admit(device *d)
 {
+	uint32_t aims = atomic_load_explicit(&d->engine->aims, memory_order_acquire);
 	int changed = 0, untold = 0;
 
 	for (stream *s = d->streams; s; s = s->next) {
-		changed |= aim_take(s);
+		changed |= aim_take(s, aims);
 		if (s->par.group != 0 && !s->attached && atomic_load_explicit(&s->go, memory_order_acquire))
 			group_go(d, s->par.group);
 		if (s->untold)

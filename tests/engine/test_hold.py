@@ -286,6 +286,70 @@ def test_two_hundred_of_them_stop_and_go_together(tmp_path: Path) -> None:
         assert {s.stream.stats().consumed for s in sources[:199]} == {(2 + 5 * 4) * ROUND}
 
 
+def test_what_is_aimed_together_is_taken_in_one_cycle(tmp_path: Path) -> None:
+    """Two that cancel each other are held and let go time and again, while blocks pass between the calls."""
+    with rig(tmp_path) as r:
+        data = noise(96000, scale=0.4)
+        a, b = r.stream(data), r.stream(-data)
+        ends = r.stream(np.full((96000, 2), 1), appbufsz=96000)
+        r.step(3)
+        for gains, hold in ([], True), ([], False), ([0.5], True), ([0.25], False), ([1], True), ([1], False):
+            with r.engine.together():
+                a.stream.aim(gains, nframes=600, hold=hold)
+                before = a.stream.stats()
+                r.step(2)
+                assert a.stream.stats().state == before.state
+                b.stream.aim(gains, nframes=600, hold=hold)
+                r.step(1)
+            r.step(4)
+            assert state(a) == state(b) == (HELD if hold else RUNNING)
+        assert np.all(np.abs(r.played() - 1) <= 1), "in step to the frame"
+        assert a.stream.stats().consumed == b.stream.stats().consumed
+        assert [e.aim for e in r.told(StreamHeld)] == [1, 1, 3, 3, 5, 5] and state(ends) == RUNNING
+
+
+def test_what_is_kept_back_is_replaced_and_moves_and_ends_like_any_other(tmp_path: Path) -> None:
+    with rig(tmp_path, F32) as r:
+        to = Second(r, tmp_path)
+        moving, ending = (r.stream(ones(48000), enc=F32) for _ in range(2))
+        r.step(2)
+        with r.engine.together():
+            moving.stream.aim([0.5])
+            r.step(1)
+            moving.stream.aim([0.25])
+            ending.stream.aim([0.5], hold=True)
+            move(r, to)
+            ending.stream.stop(drain=False)
+            for _ in range(4):
+                r.device.step(1)
+                to.device.step(1)
+                moving.feed()
+            assert np.all(to.played()[480 : 4 * 480] == 32767)
+        for _ in range(3):
+            to.device.step(1)
+            moving.feed()
+        assert np.all(to.played()[5 * 480 :] == 8192)
+        assert 2 in r.released() and r.told(StreamHeld) == []
+        to.device.close()
+
+
+def test_a_device_that_rests_hears_of_the_end_of_a_gathering(tmp_path: Path) -> None:
+    with rig(tmp_path) as r:
+        source = r.stream(noise(9600))
+        r.step(2)
+        source.stream.aim(hold=True)
+        r.step(8)
+        assert not r.device.stats().running
+        with r.engine.together():
+            source.stream.aim()
+        for _ in range(200_000):
+            if r.device.stats().running:
+                break
+        assert r.device.stats().running
+        r.step(1)
+        assert state(source) == RUNNING
+
+
 def test_news_that_control_has_no_room_for_are_told_later(tmp_path: Path) -> None:
     with rig(tmp_path, round=48, bufsz=192) as r:
         sources = [r.stream(noise(96, 1), appbufsz=96) for _ in range(1200)]
