@@ -1,9 +1,10 @@
 """The engine: C moves samples, this package is Python's only door to it.
 
-Handles in `handles`, which with `structs` alone imports the compiled `_lib`, plain
-values in `values`, what the engine tells in `events`.
+Handles in `handles` and `streams`, which with `structs` alone import the compiled
+`_lib`, plain values in `values`, what the engine tells in `events`.
 """
 
+from audiod.engine.errors import EngineError
 from audiod.engine.events import (
     ClockTicked,
     CloseReason,
@@ -31,7 +32,8 @@ from audiod.engine.events import (
     Xrun,
     XrunKind,
 )
-from audiod.engine.handles import Conn, Device, Driver, Engine, EngineError, Limits, Stream
+from audiod.engine.handles import Conn, Device, Driver, Engine, Limits
+from audiod.engine.streams import Stream
 from audiod.engine.values import (
     ACCESSES,
     Clock,

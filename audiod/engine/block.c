@@ -164,7 +164,7 @@ stream_prefetch(const stream *s)
 	if (s->play == NULL)
 		return;
 	n = (size_t)fring_span(s->play, atomic_load_explicit(&s->play->r, memory_order_relaxed),
-	    s->ahead / 2, &p) * s->play->frame;
+	    s->chain.ahead / 2, &p) * s->play->frame;
 	for (size_t i = 0; i < n && i < FETCH_MAX; i += LINE)
 		__builtin_prefetch(p + i);
 }

@@ -1,6 +1,6 @@
-"""Handles of the engine's objects: `Engine`, `Driver`, `Device`, `Stream`, `Conn`.
+"""Handles of the engine's objects: `Engine`, `Driver`, `Device`, `Conn`.
 
-With `structs` the only importer of the compiled engine.  Runs on the control thread alone, but
+With `streams` and `structs` the only importer of the compiled engine.  Runs on the control thread alone, but
 for `Driver`, which is any thread's: its opening and closing alone may wait.
 """
 
@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from audiod.engine._lib import ffi, lib
+from audiod.engine.errors import EngineError, check
 from audiod.engine.events import (
     Event,
 )
+from audiod.engine.streams import Stream
 from audiod.engine.structs import curve as curve_of
-from audiod.engine.structs import device_par, encoding, event_of, positions, stream_par
+from audiod.engine.structs import device_par, encoding, event_of, positions
 from audiod.engine.values import (
     ACCESSES,
     Clock,
@@ -25,8 +27,6 @@ from audiod.engine.values import (
     DevicePar,
     DeviceStats,
     StreamPar,
-    StreamState,
-    StreamStats,
     ThreadInfo,
     Wire,
 )
@@ -35,16 +35,6 @@ _ABI = 1
 _ERRSZ = 1024  # a path and a reason
 _PAYLOAD = 128 * 1024  # larger than MSG_MAX
 _COUNTS = struct.Struct("=5q")  # struct stream_counts
-
-
-class EngineError(OSError):
-    """A call into the engine was refused; `errno` says why, `strerror` in words."""
-
-
-def _check(rc: int, what: str) -> int:
-    if rc < 0:
-        raise EngineError(-rc, f"{what}: {os.strerror(-rc)}")
-    return rc
 
 
 class Limits:
@@ -65,7 +55,7 @@ class Engine:
             raise EngineError(0, "the compiled engine does not belong to this audiod: install again")
         out = ffi.new("engine **")
         conf = ffi.new("struct engine_conf *", {"rt_prio": rt_prio, "lock_memory": int(lock_memory)})
-        _check(lib.engine_new(out, conf), "starting the engine")
+        check(lib.engine_new(out, conf), "starting the engine")
         self._h = out[0]
         self._ev = ffi.new("struct event *")
         self._buf = ffi.new("char[]", _PAYLOAD)
@@ -90,7 +80,7 @@ class Engine:
 
     def sync(self, cookie: int) -> None:
         """Ask the pump to empty every socket and queue once, then to post `Synced(cookie)`."""
-        _check(lib.engine_sync(self._h, cookie), "engine_sync")
+        check(lib.engine_sync(self._h, cookie), "engine_sync")
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -105,7 +95,7 @@ class Engine:
         """The engine's threads with their scheduling as the kernel reports it."""
         n = 64
         out = ffi.new("struct thread_info[]", n)
-        got = _check(lib.engine_threads(self._h, out, n), "engine_threads")
+        got = check(lib.engine_threads(self._h, out, n), "engine_threads")
         return [
             ThreadInfo(
                 tid=t.tid,
@@ -228,7 +218,7 @@ class Device:
 
     def step(self, nblocks: int = 1) -> None:
         """manual only: let blocks pass; returns when they were mixed."""
-        _check(lib.device_step(self._h, nblocks), "device_step")
+        check(lib.device_step(self._h, nblocks), "device_step")
 
     def setgain(self, gain: float) -> None:
         """The software master, linear."""
@@ -243,7 +233,7 @@ class Device:
 
         Raises EngineError: EINVAL.
         """
-        _check(lib.device_setcurve(self._h, curve_of(curve), nframes), "setting the ramp of volumes")
+        check(lib.device_setcurve(self._h, curve_of(curve), nframes), "setting the ramp of volumes")
 
     def setgroup(self, group: int, nmembers: int) -> None:
         """Streams of a link group start in one cycle when so many are ready."""
@@ -254,7 +244,7 @@ class Device:
 
         `fd`, an eventfd, is readable once it is closed.  Raises EngineError: ENOTSUP, it is no card; EMFILE.
         """
-        _check(lib.device_abandon(self._h, errno, fd), "giving a card up")
+        check(lib.device_abandon(self._h, errno, fd), "giving a card up")
 
     def mmc(self, run: int, pending: int = 0, *, joined: bool = False) -> None:
         """Let the streams that wait for MMC join in one cycle, once all are ready and `pending` is 0.
@@ -280,7 +270,7 @@ class Device:
     def cycles(self, most: int = 1024) -> list[Cycle]:
         """The records of the last cycles, newest last."""
         out = ffi.new("struct cycle[]", most)
-        got = _check(lib.device_getcycles(self._h, out, most), "device_getcycles")
+        got = check(lib.device_getcycles(self._h, out, most), "device_getcycles")
         return [
             Cycle(c.seq, c.due_ns, c.wake_ns, c.end_ns, c.nblocks, c.nstreams, c.nxruns, bool(c.flags & 1))
             for c in out[0:got]
@@ -291,116 +281,13 @@ class Device:
         return Stream(self._h, ident, par)
 
 
-class Stream:
-    """One stream from start to stop.  Free it after StreamReleased (or if never started)."""
-
-    def __init__(self, device: object, ident: int, par: StreamPar) -> None:
-        self.id = ident
-        self.par = par
-        out = ffi.new("stream **")
-        _check(lib.stream_new(device, ident, stream_par(par), out), "making a stream")
-        self._h = out[0]
-
-    def free(self) -> None:
-        if self._h:
-            lib.stream_free(self._h)
-            self._h = ffi.NULL
-
-    def start(self) -> None:
-        """Start without a connection; `write` and `read` are its ends."""
-        _check(lib.stream_start(self._h), "starting a stream")
-
-    def stop(self, *, drain: bool = True) -> None:
-        _check(lib.stream_stop(self._h, int(drain)), "stopping a stream")
-
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Frames taken of `data`, interleaved in the stream's encoding (without a connection only)."""
-        frame = self.par.enc.bps * self.par.pchan
-        buf = ffi.from_buffer(data)
-        return _check(lib.stream_write(self._h, buf, len(buf) // frame), "writing to a stream")
-
-    def read(self, nframes: int) -> bytes:
-        """At most `nframes` recorded frames (without a connection only)."""
-        frame = self.par.enc.bps * self.par.rchan
-        buf = ffi.new("char[]", max(1, nframes * frame))
-        got = _check(lib.stream_read(self._h, buf, nframes), "reading from a stream")
-        return bytes(ffi.buffer(buf, got * frame))
-
-    def move(self, device: Device, par: StreamPar) -> None:
-        """Play on `device` from now on, with a fade; StreamMoved tells when.  `par`: as for a new stream.
-
-        Raises EngineError: EINVAL if the buffer is smaller than a block of that device, EBUSY while it moves.
-        """
-        _check(lib.stream_move(self._h, device._h, stream_par(par)), "moving a stream")
-        self.par = par
-
-    def setvol(self, vol: int) -> None:
-        lib.stream_setvol(self._h, vol)
-
-    def setmute(self, on: bool) -> None:
-        """Silent whatever its volume; the ramp is that of a volume."""
-        lib.stream_setmute(self._h, on)
-
-    def go(self) -> None:
-        """Join at the next cycle whatever its start waits for; with all started streams of its link group."""
-        _check(lib.stream_go(self._h), "letting a stream go")
-
-    def aim(
-        self,
-        gains: Sequence[float] = (),
-        *,
-        curve: Sequence[tuple[float, float]] = (),
-        nframes: int = 0,
-        hold: bool = False,
-    ) -> int:
-        """Bring the gains of its channels (0..1, the last for all beyond; none: all 1) to `gains`.
-
-        From the gains as they are, in `nframes` of the device, from the next block on; 0 is one block, or
-        at once if it does not sound.  `curve`: points (part of the time, part of the way) that straight
-        lines from (0, 0) to (1, 1) go over, at most 16; empty: a smoothstep.  The last call wins.
-
-        With `hold` the ramp goes to silence, in whole blocks, and there the stream stands still, which
-        StreamHeld tells with the number that is returned; an aim without it lets it run on from that
-        silence.  Draining, a held stream runs on at `gains`.  Raises EngineError: EINVAL.
-        """
-        number = lib.stream_aim(self._h, list(gains), len(gains), curve_of(curve), nframes, int(hold))
-        return _check(number, "changing the gains of a stream")
-
-    def stats(self) -> StreamStats:
-        s = ffi.new("struct stream_stats *")
-        lib.stream_getstats(self._h, s)
-        return StreamStats(
-            position=s.position,
-            time_ns=s.time_ns,
-            written=s.written,
-            consumed=s.consumed,
-            captured=s.captured,
-            read=s.read,
-            xruns=s.xruns,
-            lost=s.lost,
-            state=StreamState(s.state),
-            vol=s.vol,
-            bypass=bool(s.bypass),
-            delay=s.delay,
-            cycles=s.cycles,
-            fed=s.fed,
-            underruns=s.underruns,
-            overruns=s.overruns,
-            overranges=s.overranges,
-            first_ns=s.first_ns,
-            last_ns=s.last_ns,
-            filled=s.filled,
-            rfilled=s.rfilled,
-        )
-
-
 class Conn:
     """One client's socket in the pump.  Free it after ConnClosed."""
 
     def __init__(self, engine: object, ident: int, fd: int, wire: Wire = Wire.NATIVE) -> None:
         self.id = ident
         out = ffi.new("conn **")
-        _check(lib.conn_new(engine, ident, fd, int(wire), out), "taking a connection")
+        check(lib.conn_new(engine, ident, fd, int(wire), out), "taking a connection")
         self._h = out[0]
 
     def send(self, data: bytes) -> None:
@@ -411,29 +298,29 @@ class Conn:
     def tell(self, number: int, data: bytes) -> None:
         """Queue a notification about a stream; dropped if it has stopped meanwhile."""
         if self._h:
-            _check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
+            check(lib.conn_tell(self._h, number, data, len(data)), "telling a client")
 
     def relay(self) -> None:
         """Of sndio's wire: from here on all that it sends is told as it comes; nothing is the pump's."""
         if self._h:
-            _check(lib.conn_relay(self._h), "relaying a client")
+            check(lib.conn_relay(self._h), "relaying a client")
 
     def notify_sent(self) -> None:
         """Ask for ConnSent once the socket has taken all that is queued; asked twice, it may be one."""
         if self._h:
-            _check(lib.conn_await(self._h), "awaiting a client")
+            check(lib.conn_await(self._h), "awaiting a client")
 
     def start(self, stream: Stream, number: int, answer: bytes) -> None:
         """Start `stream` as the client's `number`; credit, onmove and data follow the answer."""
-        _check(lib.conn_start(self._h, stream._h, number, answer, len(answer)), "starting a stream")
+        check(lib.conn_start(self._h, stream._h, number, answer, len(answer)), "starting a stream")
 
     def stop(self, number: int, *, drain: bool, answer: bytes = b"") -> None:
         """Stop as if the client had asked; the answer is queued behind all else of the stream."""
-        _check(lib.conn_stop(self._h, number, int(drain), answer, len(answer)), "stopping a stream")
+        check(lib.conn_stop(self._h, number, int(drain), answer, len(answer)), "stopping a stream")
 
     def end(self, number: int, message: bytes = b"") -> None:
         """End a stream at once; what the client still writes to `number` is ignored."""
-        _check(lib.conn_end(self._h, number, message, len(message)), "ending a stream")
+        check(lib.conn_end(self._h, number, message, len(message)), "ending a stream")
 
     def unread(self) -> int:
         """Bytes that wait in its socket; those of streams that have plenty are not read at once."""

@@ -84,6 +84,8 @@ test_storm(const char *driver)
 	for (int n = 0; left > 0; n++) {
 		struct live_stream *ls = &w.streams[t[dice(NPEERS)]->id];
 
+		if (n % 16 < 2)
+			engine_gather(w.e, n % 16 == 0 && n < NTURNS);
 		if (n < NTURNS && ls->s) {
 			any(ls->s);
 			if (dice(4) == 0) {
