@@ -8,20 +8,26 @@ answer to `close`.  Control thread; no engine, no trio, no socket.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from audiod_protocol.limits import VOL_MAX
 from audiod_protocol.params import Enc, Mode, Par
 
 from audiod import policy
+from audiod.baton import Conductor, NoDucking
 from audiod.cards.fader import Faders
 from audiod.controls import Controls
 from audiod.fallback import PLAIN, Rule
 from audiod.policy import Culprit
 from audiod.program import Program
 from audiod.subdevice import SubDevice
+
+if TYPE_CHECKING:
+    from audiod.channel import Channel
 
 STREAMS_MAX = 4096  # open streams of the whole server: four times the largest goal, each may take 2 MB
 
@@ -128,6 +134,7 @@ class Stream:
     type: str | None = None
     link: str | None = None
     wire: str = "native"
+    pinned: bool = False  # it does not go on on another device by itself
     xruns: int = 0
     measure: Callable[[], Measured | None] = lambda: None
     apply: Callable[[bool, bool], None] = lambda level, own: None
@@ -135,6 +142,7 @@ class Stream:
     lost: Callable[[], bool] = lambda: False  # its device is gone, and it plays into nothing
     moves: Callable[[], bool] = lambda: False  # from one device to another, just now
     fresh: bool = True  # it is alive and was never started: MMC's group waits for it
+    channel: Channel = field(init=False, repr=False)  # from before anybody hears of it
 
 
 @dataclass
@@ -157,6 +165,8 @@ class Core:
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
     _links: dict[tuple[int | None, str], LinkGroup] = field(default_factory=dict)
     _last_id: int = 0
+    _orders: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    conductor: Conductor = field(default_factory=NoDucking)
 
     def __post_init__(self) -> None:
         self.controls = Controls(self)
@@ -202,6 +212,10 @@ class Core:
         """A number that no stream or link group has had since the server started."""
         self._last_id += 1
         return self._last_id
+
+    def next_order(self) -> int:
+        """The next place in the order in which streams began to run."""
+        return next(self._orders)
 
     def join_link(self, uid: int | None, link: str) -> int:
         """The engine's number of a link group, one per user and name as long as it has members."""
@@ -305,6 +319,7 @@ class Core:
             "subdevice": stream.sub.name,
             "mode": str(stream.mode),
             "state": now.state,
+            "channel": str(stream.channel.status),
             "rate": par.rate,
             "encoding": str(par.enc),
             "channels": par.pchan if Mode.PLAY in stream.mode else par.rchan,

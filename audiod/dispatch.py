@@ -211,6 +211,10 @@ class Dispatch:
                 self._of(run, lambda stream: stream.ended(reason, request))
             case eng.StreamMoved(run):
                 self._of(run, self._moved)
+            case eng.StreamJoined(run, _):
+                self._of(run, lambda stream: stream.channel.joined())
+            case eng.StreamHeld(run, aim):
+                self._of(run, lambda stream: stream.channel.held(aim))
             case eng.Playing(run, _):
                 self._of(run, ClientStream.playing)
             case eng.Xrun():
@@ -310,6 +314,8 @@ class Dispatch:
         )
         row = None if stream is None else stream.row
         self.core.count_xrun(device, row, culprit)
+        if stream is not None:
+            stream.channel.late(event.kind)
         count = device.xruns if row is None else row.xruns
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a client that stumbles all day fills no disk
             self._log.warning(
@@ -346,7 +352,7 @@ class Dispatch:
         for session in list(self.sessions.values()):
             for stream in list(session.streams.values()):
                 if stream.seat.on.handle is None and stream.run is None:
-                    stream.die(fault)
+                    stream.fail(fault)
 
     def _cards_changed(self, old: Inventory, new: Inventory) -> None:
         for event, one in differences(old, new):

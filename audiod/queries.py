@@ -90,12 +90,6 @@ class Queries:
         }
 
     def _status(self, args: StatusArgs) -> Row:
-        if args.stream is not None:
-            raise FaultError(
-                Fault(
-                    Code.ENOTSUP, "status of one stream is not there yet", "leave out stream, or ask streams"
-                )
-            )
         xruns = {str(culprit): self._core.xruns[culprit] for culprit in Culprit}
         return {
             "version": PROTOCOL_VERSION,

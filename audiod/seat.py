@@ -61,6 +61,17 @@ class Seat:
         else:
             self._left = left
 
+    def regroup(self, group: int) -> None:
+        """It is in another link group, or in none."""
+        self._count(-1)
+        self.group = group
+        self._count(1)
+
+    def renew(self, number: int) -> None:
+        """Its device has failed: hold a new opening of it.  Raises FaultError."""
+        if self.on.handle is None:
+            self.move(self._devices.hold(number), at_once=True)
+
     def arrived(self) -> None:
         """Its old device has let go of it."""
         if self._left is not None:

@@ -18,14 +18,16 @@ from audiod_protocol.events import BadRequest, Notification, Request
 from audiod_protocol.framing import pack_error, pack_notification, pack_response
 from audiod_protocol.limits import NSTREAMS, PROTOCOL_VERSION
 from audiod_protocol.negotiation import initial
-from audiod_protocol.params import CAP, Mode
-from audiod_protocol.states import Act, State, advance
+from audiod_protocol.params import Mode
+from audiod_protocol.states import State, refused
 
 from audiod import core, log, policy
 from audiod.backlog import Backlog, Prepare
 from audiod.core import STREAMS_MAX, Core, Row
 from audiod.devices import Devices
 from audiod.listener import Peer
+from audiod.readings import Readings
+from audiod.requests import STREAM_METHODS
 from audiod.sndstat.opens import Opens
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
@@ -87,6 +89,8 @@ class Session:
         self._rescanning = False
         self._backlog = Backlog()
         self._unknown: set[str] = set()
+        self._events: set[str] = set()  # what its streams' channels tell of
+        self._readings = Readings(known)
         self._log = log.get(client=ident)
         self._sndstat = opens.desk(self._log)
 
@@ -162,7 +166,7 @@ class Session:
                 )
             )
         args: Any = validate.validate(request.method, request.args)
-        if self.ending is not None and request.method in ("open", "start", "config.reload"):
+        if self.ending is not None and request.method in ("open", "start", "prepare", "config.reload"):
             raise FaultError(self.ending)
         if isinstance(args, validate.HelloArgs):
             return self._hello(args)
@@ -181,7 +185,11 @@ class Session:
                 return None
         if isinstance(args, validate.SubscribeArgs):
             self._core.subscribe(self._changed, args.topics)
-            return {"topics": sorted(set(args.topics))}
+            self._events.clear()
+            self._events.update(args.events)
+            return {"topics": sorted(set(args.topics)), "events": sorted(self._events)}
+        if isinstance(args, validate.StatusArgs) and (args.stream is not None or args.id is not None):
+            return self._readings.read(args, self.streams)
         if isinstance(args, validate.DevicesRescanArgs):
             self._look_for_cards(request)
             return None
@@ -260,6 +268,8 @@ class Session:
             )
         sub = policy.resolve(args.device, self._core.subdevices)  # where it is by now
         mode = Mode.parse(args.mode)
+        if args.type is not None:
+            self._core.conductor.check(args.type)
         if len(self.streams) == NSTREAMS:
             raise FaultError(
                 Fault(Code.EMFILE, f"this connection has {NSTREAMS} streams", "close some of them")
@@ -284,11 +294,12 @@ class Session:
             program=self._core.controls.programs.get(sub.name, policy.program(name)),
             type=args.type,
             link=args.link,
+            pinned=args.pinned,
         )
         self.streams[number] = ClientStream(
             row,
             self.conn,
-            NativeVoice(self.conn, number),
+            NativeVoice(self.conn, number, self._events),
             devices=self._devices,
             known=self._core,
             runs=self._runs,
@@ -311,11 +322,12 @@ class Session:
         number: int = args.stream
         stream = self.streams.get(number)
         if stream is None:
-            advance(State.CLOSED, Act(request.method), number)  # raises
-            raise AssertionError("a closed stream allows nothing")
+            raise refused(State.CLOSED, request.method, number)
+        if isinstance(args, validate.SetparArgs) and args.type is not None:
+            self._core.conductor.check(args.type)
         if stream.must_wait(request.method, lambda: self._request(request)):
             return None
-        return _STREAM_METHODS[request.method](stream, request, args)
+        return STREAM_METHODS[request.method](stream, request, args)
 
     def _changed(self, topic: str, row: Row) -> None:
         """Tell of a change; a client that does not read is closed by the pump, never waited for."""
@@ -324,49 +336,3 @@ class Session:
     def _removed(self, stream: ClientStream) -> None:
         del self.streams[stream.number]
         heapq.heappush(self._freed, stream.number)
-
-
-def _setpar(stream: ClientStream, request: Request, args: validate.SetparArgs) -> Row:
-    return {"par": stream.setpar(args.par).to_wire()}
-
-
-def _getpar(stream: ClientStream, request: Request, args: Any) -> Row:
-    return {"par": stream.getpar().to_wire()}
-
-
-def _getcap(stream: ClientStream, request: Request, args: Any) -> Row:
-    stream.getcap()
-    return {"cap": CAP.to_wire()}
-
-
-def _setvol(stream: ClientStream, request: Request, args: validate.SetvolArgs) -> Row:
-    stream.setvol(args.vol)
-    return {"stream": stream.number}
-
-
-def _start(stream: ClientStream, request: Request, args: Any) -> None:
-    stream.start(request.id)
-
-
-def _stop(stream: ClientStream, request: Request, args: Any) -> None:
-    stream.stop(request.id, drain=True)
-
-
-def _flush(stream: ClientStream, request: Request, args: Any) -> None:
-    stream.stop(request.id, drain=False)
-
-
-def _close(stream: ClientStream, request: Request, args: Any) -> None:
-    stream.close(request.id)
-
-
-_STREAM_METHODS: dict[str, Callable[[ClientStream, Request, Any], Row | None]] = {
-    "setpar": _setpar,
-    "getpar": _getpar,
-    "getcap": _getcap,
-    "setvol": _setvol,
-    "start": _start,
-    "stop": _stop,
-    "flush": _flush,
-    "close": _close,
-}

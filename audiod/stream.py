@@ -14,17 +14,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from audiod_protocol.channel import Deed, Place
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import resolve
 from audiod_protocol.params import Par
-from audiod_protocol.states import Act, State, advance
+from audiod_protocol.states import Act, State, advance, refused
+from audiod_protocol.validate import SetparArgs
 
-from audiod import core, log, trouble
+from audiod import core, fragments, log, trouble
+from audiod.channel import Channel
 from audiod.core import Core
 from audiod.devices import Devices
 from audiod.engine import EndReason, EngineError, StreamPar
 from audiod.seat import Seat
-from audiod.streampar import in_step, measured, stream_par
+from audiod.streampar import in_step, measured, prepared, stream_par
 from audiod.subdevice import SubDevice
 from audiod.voice import Voice
 
@@ -81,6 +84,7 @@ class ClientStream:
         self._gone = False  # its connection is
         self._waiting: deque[Callable[[], None]] = deque()
         self._log = log.get(stream=row.id)
+        row.channel = self.channel = Channel(row, voice, known, self._tell)
         row.measure = self._measure
         row.apply = self._apply
         row.move = self.move
@@ -119,7 +123,7 @@ class ClientStream:
 
     def must_wait(self, what: str, act: Callable[[], None]) -> bool:
         """Keep a message that needs the engine to have let go; whether it was kept, and `act` comes later."""
-        if not self.releasing:
+        if not self.releasing and not (what in ("setpar", "prepare") and self._gives_way(what)):
             return False
         if len(self._waiting) >= WAITING_MAX:
             raise FaultError(
@@ -128,10 +132,26 @@ class ClientStream:
         self._waiting.append(act)
         return True
 
-    def setpar(self, asked: Par) -> Par:
+    def _gives_way(self, what: str) -> bool:
+        """Whether what is queued is discarded for new parameters, or to be prepared again."""
+        if self.state not in (State.PRIMING, State.RUNNING) or not self.channel.discards_first(what):
+            return False
+        self.stop(None, drain=False)
+        return True
+
+    def setpar(self, asked: Par, more: SetparArgs | None = None) -> Par:
+        """Apply parameters: sndio's, and with `more` those of its channel."""
         self._allow(Act.SETPAR)
-        row = self.row
+        row, chan = self.row, self.channel.par
+        if more is not None:
+            chan = chan.asked(more)
+            if more.type is not None:
+                self.channel.set_type(more.type)
         self._fit(asked)
+        if more is not None and more.frags_max is not None and asked.appbufsz is None:
+            self._fit(Par(appbufsz=fragments.wanted_buffer(row.par, row.mode, chan, more.frags_max)))
+        self.channel.par = chan
+        self.channel.fitted()
         self._core.stream_changed(row)
         return row.par
 
@@ -174,29 +194,71 @@ class ClientStream:
     def start(self, request: int | None) -> None:
         """Start; the pump answers, then lets credit, onmove and data flow."""
         state = advance(self.state, Act.START, self.number)
+        if self.channel.place in (Place.NOTREADY, Place.CHANGE):
+            self.channel.allow(Deed.PREPARE)  # raises
+        self._launch(request, state, self._stream_par(), native=False)
+
+    def prepare(self, request: int) -> None:
+        """Start, by its start mode and stop mode."""
+        self.alive("prepare")
+        self.channel.allow(Deed.PREPARE)
+        if self.seat.on.handle is None:
+            self.seat.renew(self.row.sub.device)
+        chan, par = self.channel.par, self._stream_par()
+        par = prepared(par, chan, fragments.fragments(self.row.par, self.row.mode, chan))
+        self._launch(request, advance(self.state, Act.START, self.number), par, native=True)
+
+    def play_out(self, request: int) -> None:
+        self.alive("play_out")
+        self.channel.allow(Deed.PLAY_OUT)
+        self.stop(request, drain=True)
+
+    def discard(self, request: int) -> bool:
+        """Discard what is queued; False: it is answered when that is done."""
+        self.alive("discard")
+        self.channel.allow(Deed.DISCARD)
+        if self.state is State.READY:  # the server has stopped it
+            self.channel.fitted()
+            return True
+        self.stop(request, drain=False)
+        return False
+
+    def link(self, group: str | None) -> None:
+        """Be in a link group, or in none."""
+        self.alive("link")
+        self.channel.allow(Deed.LINK)
+        row, old = self.row, self.row.link
+        self.seat.regroup(0 if group is None else self._core.join_link(row.uid, group))
+        if old is not None:
+            self._core.leave_link(row.uid, old)
+        row.link = group
+        self.channel.news()
+        self._core.stream_changed(row)
+
+    def alive(self, what: str) -> None:
+        """Raises FaultError if it is dead or being closed."""
+        if self.state in (State.DEAD, State.CLOSING):
+            raise refused(self.state, what, self.number)
+
+    def _launch(self, request: int | None, state: State, par: StreamPar, *, native: bool) -> None:
         handle = self.seat.handle
         ident = self._runs.begin(self)
         run: engine.Stream | None = None
         try:
-            run = handle.stream_new(ident, self._stream_par())
+            run = handle.stream_new(ident, par)
             self.conn.start(run, self.number, self._voice.accepted(request))
         except EngineError as error:
             self._runs.end(ident)
             if run is not None:
                 run.free()
-            raise FaultError(
-                Fault(
-                    Code.EIO,
-                    f"start: stream {self.number}: {error.strerror}",
-                    "open fewer streams or ask for a smaller appbufsz",
-                )
-            ) from error
+            raise FaultError(trouble.unstarted(self.number, error.strerror)) from error
         self._run = run
         self.row.fresh = False
         self._plays = False
         self._forced = False
         self.state = state
         self._voice.begun(self.row.program.level)
+        self.channel.begun(run, native=native)
         self._log.info("stream.start", conversion=self._core.conversion(self.row))
         self._core.stream_changed(self.row)
 
@@ -213,6 +275,7 @@ class ClientStream:
         self.conn.stop(self.number, drain=drain, answer=self._voice.stop_answer)
         if not drain and self._run is not None:
             self._run.stop(drain=False)
+        self.channel.draining()
         self._core.stream_changed(self.row)
 
     def close(self, request: int) -> None:
@@ -223,6 +286,7 @@ class ClientStream:
             self._finish()
         elif self.state is State.CLOSING:
             self.conn.stop(self.number, drain=True)
+            self.channel.draining()
 
     def move(self, sub: SubDevice) -> None:
         """Go on playing on another sub-device; the client hears a fade at most.
@@ -239,7 +303,9 @@ class ClientStream:
             raise FaultError(Fault(Code.EPIPE, f"stream {row.id} is dead", "its client must open another"))
         here = self._devices.hold(sub.device)
         row.sub = sub
-        if self._run is not None:
+        if row.pinned:
+            self._halt(old, sub)
+        elif self._run is not None:
             try:
                 self._run.move(self._devices.handle(sub.device), self._stream_par())
             except EngineError as error:
@@ -258,10 +324,19 @@ class ClientStream:
         if self._core.controls.moved(row):
             self._tell_level()
         self._apply(False, False)
+        self.channel.routed()
         self._log.info("stream.move", device=sub.device, subdevice=sub.name)
         self._core.stream_changed(row)
         for number in {old.device, sub.device}:
             self._core.device_changed(self._core.devices[number])
+
+    def _halt(self, old: SubDevice, sub: SubDevice) -> None:
+        """It is pinned: it stops where it was."""
+        if self.started:
+            self.conn.stop(self.number, drain=False)
+            self.state = State.READY
+            self._answer_stops()
+        self.channel.altered(old.device, sub.device)
 
     def _refit(self) -> None:
         """Its device may be another: so may be its parameters, unless its client was promised these."""
@@ -290,6 +365,7 @@ class ClientStream:
         elif self.started:
             self.state = State.READY
             self._voice.rested()
+            self.channel.rested()
             self._log.info("stream.stop")
         self._answer_stops()
 
@@ -299,6 +375,7 @@ class ClientStream:
             return
         self.stopped()
         self._runs.end(self._run.id)
+        self.channel.released()
         self._run.free()
         self._run = None
         self.moved()
@@ -322,15 +399,25 @@ class ClientStream:
         """
         if request is not None:
             self._stopping.append(request)
-        if reason is EndReason.XRUN:
-            fault = Fault(
-                Code.EPIPE,
-                f"stream {self.number} had an xrun and its policy is error",
-                "close it and open another; feed it sooner, or use policy ignore or sync",
-            )
+        if reason is EndReason.XRUN and self.channel.native and self.started:
+            self.state = State.READY
+            self.channel.stopped_late()
+            self._answer_stops()
+        elif reason is EndReason.XRUN:
+            hint = "close it and open another; feed it sooner, or use policy ignore or sync"
+            self.die(Fault(Code.EPIPE, f"stream {self.number} had an xrun and its policy is error", hint))
         else:
-            fault = trouble.gone(self._core.devices[self.row.sub.device])
-        self.die(fault)
+            self.fail(trouble.gone(self._core.devices[self.row.sub.device]))
+
+    def fail(self, fault: Fault) -> None:
+        """Its device has failed: it is dead, unless it is pinned and may try again."""
+        if not self.row.pinned or self.state in (State.DEAD, State.CLOSING) or self._gone:
+            self.die(fault)
+            return
+        self.state = State.READY
+        self.channel.halt(fault)
+        self._answer_stops(fault)
+        self._core.stream_changed(self.row)
 
     def die(self, fault: Fault) -> None:
         """It is dead for its client, who is told why; only `close` is left."""
@@ -340,6 +427,7 @@ class ClientStream:
         self.row.fresh = False
         self.state = advance(self.state, Act.DIE)
         self.fault = fault
+        self.channel.failed(fault)
         self._log.info("stream.dead", code=str(fault.code), reason=fault.message)
         self._answer_stops(fault)
         self._voice.died(fault)
@@ -363,6 +451,7 @@ class ClientStream:
         self._waiting.clear()
         self._stopping.clear()
         self._core.remove(self.row)
+        self.channel.close()
         if self._run is None:
             self._let_go()
 
@@ -370,6 +459,10 @@ class ClientStream:
 
     def _allow(self, act: Act) -> None:
         advance(self.state, act, self.number)
+
+    def _tell(self) -> None:
+        if self.row.id in self._core.streams:
+            self._core.stream_changed(self.row)
 
     def _answer_stops(self, fault: Fault | None = None) -> None:
         for request in self._stopping:
@@ -381,6 +474,7 @@ class ClientStream:
         assert self.closing is not None
         self._let_go()
         self._core.remove(self.row)
+        self.channel.close()
         self._log.info("stream.close")
         self._removed(self)
         self.conn.send(self._voice.accepted(self.closing))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from audiod_protocol.channel import StopMode
 from audiod_protocol.params import Mode, Par, Xrun
 
 from audiod.core import Device, Measured, Stream
-from audiod.engine import StreamFlag, StreamPar, StreamState, StreamStats
+from audiod.engine import StartMode, StreamFlag, StreamPar, StreamState, StreamStats
+from audiod.fragments import ChannelPar, Fragments
 from audiod.opening import to_engine
 from audiod.subdevice import SubDevice, SubMode
 
@@ -50,6 +52,14 @@ def stream_par(row: Stream, device: Device, *, group: int, members: int) -> Stre
         group=group,
         group_n=members,
     )
+
+
+def prepared(par: StreamPar, chan: ChannelPar, frags: Fragments) -> StreamPar:
+    """The same of a stream that starts and stops by the modes of its channel."""
+    xrun = Xrun.ERROR.number
+    if chan.stop_mode is StopMode.ROLLOVER:
+        xrun = Xrun.IGNORE.number if par.xrun == Xrun.ERROR.number else par.xrun
+    return replace(par, xrun=xrun, start=StartMode(chan.start_mode.number), start_min=frags.start)
 
 
 def flags(mode: Mode, offered: SubMode, *, play: int, rec: int, autovol: bool) -> StreamFlag:

@@ -49,3 +49,10 @@ def lost(errno: int) -> str:
     if errno == errors.ENODEV:
         return f"its card went away ({why}): plug it in, or use another device"
     return f"its card failed ({why}): it is opened anew when a stream needs it"
+
+
+def unstarted(number: int, reason: str) -> Fault:
+    """What the client of a stream is told for which the engine has no room."""
+    return Fault(
+        Code.EIO, f"start: stream {number}: {reason}", "open fewer streams or ask for a smaller appbufsz"
+    )

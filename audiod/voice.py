@@ -7,7 +7,7 @@ client already knows.  Control thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,16 +56,26 @@ class Voice(Protocol):
     def died(self, fault: Fault) -> None:
         """The server has ended it."""
 
+    def answer(self, request: int, fault: Fault | None) -> None:
+        """Answer a request that had to wait."""
+
+    def status(self, event: str, detail: dict[str, object]) -> None:
+        """Something happened to its channel."""
+
+    def halted(self, state: str, detail: dict[str, object]) -> None:
+        """The server has stopped it; it can be prepared again."""
+
 
 class NativeVoice:
-    """A stream of the native protocol, one of a connection's."""
+    """A stream of the native protocol, one of a connection's; `events` are what it hears of its channel."""
 
     stop_answer = b""
     keeps_par = False
 
-    def __init__(self, conn: engine.Conn, number: int) -> None:
+    def __init__(self, conn: engine.Conn, number: int, events: Set[str] = frozenset()) -> None:
         self._conn = conn
         self._number = number
+        self._events = events
 
     def accepted(self, request: int | None) -> bytes:
         assert request is not None
@@ -89,6 +99,16 @@ class NativeVoice:
 
     def died(self, fault: Fault) -> None:
         self._conn.send(pack_notification("onstate", [self._number, "closed", fault.to_wire()]))
+
+    def answer(self, request: int, fault: Fault | None) -> None:
+        self._conn.send(self.accepted(request) if fault is None else self.refused(request, fault))
+
+    def status(self, event: str, detail: dict[str, object]) -> None:
+        if event in self._events:
+            self._conn.send(pack_notification("onstatus", [self._number, event, detail]))
+
+    def halted(self, state: str, detail: dict[str, object]) -> None:
+        self._conn.send(pack_notification("onstate", [self._number, state, detail]))
 
 
 class SndioVoice:
@@ -131,3 +151,12 @@ class SndioVoice:
 
     def died(self, fault: Fault) -> None:
         self._end(fault)
+
+    def answer(self, request: int, fault: Fault | None) -> None:
+        """No request waits."""
+
+    def status(self, event: str, detail: dict[str, object]) -> None:
+        """This wire has no word for it."""
+
+    def halted(self, state: str, detail: dict[str, object]) -> None:
+        raise AssertionError("only what was prepared is stopped without being ended")

@@ -5,6 +5,7 @@ here waits, and nothing but `validate`, which is imported by itself, needs more
 than the standard library and msgpack.
 """
 
+from audiod_protocol.channel import Deed, Ducking, Place, StartMode, Status, StopMode
 from audiod_protocol.connection import NEED_DATA, Connection, NeedData, Role
 from audiod_protocol.errors import (
     Breach,
@@ -55,6 +56,12 @@ from audiod_protocol.params import CAP, SIO_BPS, Cap, Enc, Mode, Par, Xrun
 from audiod_protocol.states import Act, State, advance, allowed, render_mermaid, render_table
 
 __all__ = [
+    "StopMode",
+    "Status",
+    "StartMode",
+    "Place",
+    "Ducking",
+    "Deed",
     "ANSWER_MAX",
     "BITS_MAX",
     "BPS_MAX",

@@ -28,7 +28,9 @@ __all__ = [
 class Code(enum.StrEnum):
     """Symbols of the error map.  A receiver accepts others too and treats them like EIO."""
 
+    EAGAIN = "EAGAIN"  # not now: it lacks data, or waits for another stream
     EBADF = "EBADF"  # no such stream on this connection
+    EBADFD = "EBADFD"  # not in this state of the stream's channel
     EBUSY = "EBUSY"  # not in this state of the stream
     EINVAL = "EINVAL"  # an argument is wrong
     EIO = "EIO"  # the device failed, or something unforeseen

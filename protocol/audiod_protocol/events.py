@@ -144,6 +144,7 @@ NOTIFICATIONS: Final = _notes(
     Note("onvol", False, (_STREAM, ("vol", "vol"))),
     Note("onxrun", False, (_STREAM, ("kind", "name"))),
     Note("onstate", False, (_STREAM, ("state", "name"), ("detail", "map or nil"))),
+    Note("onstatus", False, (_STREAM, ("event", "name"), ("detail", "map"))),
     Note("changed", False, (("topic", "name"), ("row", "map"))),
     Note("error", False, (("fault", "map"),)),
 )

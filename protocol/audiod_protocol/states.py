@@ -20,6 +20,7 @@ __all__ = [
     "State",
     "advance",
     "allowed",
+    "refused",
     "render_mermaid",
     "render_table",
 ]
@@ -124,9 +125,17 @@ def advance(state: State, act: Act, stream: int | None = None) -> State:
     refusal = REFUSALS.get((state, act))
     if refusal is None:
         raise ValueError(f"a stream that is {state} cannot {act}")
-    code, why, hint = refusal
+    raise FaultError(_fault(str(act), stream, *refusal))
+
+
+def refused(state: State, what: str, stream: int) -> FaultError:
+    """What any request about a stream that is not there, dead or being closed is answered."""
+    return FaultError(_fault(what, stream, *REFUSALS[state, Act.START]))
+
+
+def _fault(what: str, stream: int | None, code: Code, why: str, hint: str) -> Fault:
     which = "the stream" if stream is None else f"stream {stream}"
-    raise FaultError(Fault(code, f"{act}: {which} {why}", hint))
+    return Fault(code, f"{what}: {which} {why}", hint)
 
 
 def render_mermaid() -> str:

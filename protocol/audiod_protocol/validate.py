@@ -7,16 +7,16 @@ that names the argument, what was expected and what came.
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
+from audiod_protocol.channel import EVENTS, StartMode, StopMode
 from audiod_protocol.errors import Code, Fault, FaultError
+from audiod_protocol.explain import explain, nearest
 from audiod_protocol.limits import (
     LIST_MAX,
     NAME_MAX,
@@ -27,11 +27,10 @@ from audiod_protocol.limits import (
     TEXT_MAX,
     VOL_MAX,
 )
-from audiod_protocol.params import Mode, Par, wire_type
+from audiod_protocol.params import Mode, Par
 
 __all__ = [
     "METHODS",
-    "CloseArgs",
     "ConfigCheckArgs",
     "ConfigDiffArgs",
     "ConfigReloadArgs",
@@ -41,10 +40,9 @@ __all__ = [
     "DevicesArgs",
     "DevicesRescanArgs",
     "ExportArgs",
-    "FlushArgs",
-    "GetcapArgs",
-    "GetparArgs",
+    "ForceDuckingArgs",
     "HelloArgs",
+    "LinkArgs",
     "Method",
     "MoveArgs",
     "OpenArgs",
@@ -54,9 +52,7 @@ __all__ = [
     "SndstatArgs",
     "SndstatGetArgs",
     "SndstatOpenArgs",
-    "StartArgs",
     "StatusArgs",
-    "StopArgs",
     "StreamArgs",
     "StreamsArgs",
     "SubscribeArgs",
@@ -72,7 +68,27 @@ Transport = Literal["inline", "shm"]
 Export = Literal["state", "config"]
 Form = Literal["msgpack", "nvlist"]
 Schema = Literal["final", "draft"]
-_LITERALS = {"topics": Topic, "transport": Transport, "what": Export, "form": Form, "schema": Schema}
+Direction = Literal["play", "rec"]
+StatusEvent = Literal["state", "mute", "ducking", "underrun", "overrun", "route"]
+Start = Literal["full", "data", "go"]
+Stop = Literal["stop", "rollover", "erase"]
+Bytes = Annotated[int, Meta(ge=1, lt=2**31)]
+_CHOICES: dict[str, tuple[str, ...]] = {
+    name: get_args(kind)
+    for name, kind in {
+        "topics": Topic,
+        "transport": Transport,
+        "what": Export,
+        "channel": Direction,
+        "events": StatusEvent,
+        "start_mode": Start,
+        "stop_mode": Stop,
+        "form": Form,
+        "schema": Schema,
+    }.items()
+}
+assert get_args(StatusEvent) == EVENTS
+assert get_args(Start) == tuple(StartMode) and get_args(Stop) == tuple(StopMode)
 
 
 class _Args(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +111,7 @@ class OpenArgs(_Args, frozen=True):
     name: Name | None = None
     type: Name | None = None
     link: Name | None = None
+    pinned: bool = False
 
     @property
     def directions(self) -> Mode:
@@ -109,30 +126,22 @@ class StreamArgs(_Args, frozen=True):
 
 class SetparArgs(StreamArgs, frozen=True):
     par: Par
+    time: bool | None = None
+    ust_time: bool | None = None
+    start_mode: Start | None = None
+    stop_mode: Stop | None = None
+    frag_size: Bytes | None = None
+    frags_min: Bytes | None = None
+    frags_max: Bytes | None = None
+    type: Name | None = None
 
 
-class GetparArgs(StreamArgs, frozen=True):
-    pass
+class LinkArgs(StreamArgs, frozen=True):
+    group: Name | None = None
 
 
-class GetcapArgs(StreamArgs, frozen=True):
-    pass
-
-
-class StartArgs(StreamArgs, frozen=True):
-    pass
-
-
-class StopArgs(StreamArgs, frozen=True):
-    pass
-
-
-class FlushArgs(StreamArgs, frozen=True):
-    pass
-
-
-class CloseArgs(StreamArgs, frozen=True):
-    pass
+class ForceDuckingArgs(StreamArgs, frozen=True):
+    on: bool
 
 
 class SetvolArgs(StreamArgs, frozen=True):
@@ -157,6 +166,8 @@ class StreamsArgs(_Args, frozen=True):
 
 class StatusArgs(_Args, frozen=True):
     stream: StreamNumber | None = None
+    id: Number | None = None
+    channel: Direction | None = None
 
 
 class MoveArgs(_Args, frozen=True):
@@ -177,6 +188,7 @@ class ControlSetArgs(_Args, frozen=True):
 
 class SubscribeArgs(_Args, frozen=True):
     topics: Annotated[list[Topic], Meta(max_length=LIST_MAX)]
+    events: Annotated[list[StatusEvent], Meta(max_length=LIST_MAX)] = []
 
 
 class ExportArgs(_Args, frozen=True):
@@ -237,6 +249,7 @@ def _methods(*methods: Method) -> dict[str, Method]:
 
 
 _OF_STREAM = (Code.EBADF, Code.EPIPE)
+_OF_CHANNEL = (*_OF_STREAM, Code.EBADFD)
 
 METHODS: Final = _methods(
     Method("hello", HelloArgs, ("version", "server", "features", "unit"), (Code.EPROTO,)),
@@ -246,14 +259,22 @@ METHODS: Final = _methods(
         ("stream", "device", "subdevice", "mode"),
         (Code.ENODEV, Code.ENOTSUP, Code.EMFILE),
     ),
-    Method("setpar", SetparArgs, ("par",), (*_OF_STREAM, Code.EBUSY)),
-    Method("getpar", GetparArgs, ("par",), _OF_STREAM),
-    Method("getcap", GetcapArgs, ("cap",), _OF_STREAM),
-    Method("start", StartArgs, ("stream",), (*_OF_STREAM, Code.EBUSY, Code.ENODEV, Code.EIO)),
-    Method("stop", StopArgs, ("stream",), _OF_STREAM),
-    Method("flush", FlushArgs, ("stream",), _OF_STREAM),
-    Method("close", CloseArgs, ("stream",), (Code.EBADF,)),
+    Method("setpar", SetparArgs, ("par", "channel"), (*_OF_STREAM, Code.EBUSY)),
+    Method("getpar", StreamArgs, ("par", "channel"), _OF_STREAM),
+    Method("getcap", StreamArgs, ("cap",), _OF_STREAM),
+    Method("start", StreamArgs, ("stream",), (*_OF_STREAM, Code.EBUSY, Code.EBADFD, Code.ENODEV, Code.EIO)),
+    Method("stop", StreamArgs, ("stream",), _OF_STREAM),
+    Method("flush", StreamArgs, ("stream",), _OF_STREAM),
+    Method("close", StreamArgs, ("stream",), (Code.EBADF,)),
     Method("setvol", SetvolArgs, ("stream",), _OF_STREAM),
+    Method("prepare", StreamArgs, ("stream",), (*_OF_CHANNEL, Code.ENODEV, Code.EIO)),
+    Method("go", StreamArgs, ("stream",), (*_OF_CHANNEL, Code.EAGAIN)),
+    Method("pause", StreamArgs, ("stream",), (*_OF_CHANNEL, Code.EAGAIN)),
+    Method("resume", StreamArgs, ("stream",), (*_OF_CHANNEL, Code.EAGAIN)),
+    Method("play_out", StreamArgs, ("stream",), (*_OF_CHANNEL, Code.EAGAIN)),
+    Method("discard", StreamArgs, ("stream",), _OF_CHANNEL),
+    Method("link", LinkArgs, ("stream", "group"), (*_OF_STREAM, Code.EBUSY)),
+    Method("force_ducking", ForceDuckingArgs, ("stream", "on"), _OF_STREAM),
     Method("devices", DevicesArgs, ("version", "devices")),
     Method("devices.rescan", DevicesRescanArgs, ("version",), (Code.EBUSY,)),
     Method("cards", CardsArgs, ("version", "cards", "endpoints", "scanning", "error", "next")),
@@ -265,7 +286,7 @@ METHODS: Final = _methods(
             *("version", "server", "pid", "unit", "uptime", "sockets", "realtime"),
             *("default", "devices", "streams", "connections", "xruns"),
         ),
-        (Code.ENOTSUP,),
+        (Code.EBADF, Code.ENOENT),
     ),
     Method(
         "stream.move",
@@ -275,7 +296,7 @@ METHODS: Final = _methods(
     ),
     Method("controls", ControlsArgs, ("version", "controls", "next")),
     Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV)),
-    Method("subscribe", SubscribeArgs, ("topics",)),
+    Method("subscribe", SubscribeArgs, ("topics", "events")),
     Method("export", ExportArgs, ("version", "what", "content")),
     Method("config.show", ConfigShowArgs, ("version", "files", "keys")),
     Method("config.check", ConfigCheckArgs, ("version", "changes")),
@@ -309,7 +330,7 @@ def validate(method: str, args: Mapping[str, Any]) -> Struct:
     known = METHODS.get(method)
     if known is None:
         raise FaultError(
-            Fault(Code.ENOSYS, f"there is no method {method[:NAME_MAX]!r}", _nearest(method, METHODS))
+            Fault(Code.ENOSYS, f"there is no method {method[:NAME_MAX]!r}", nearest(method, METHODS))
         )
     given = {key: value for key, value in args.items() if value is not None}
     if method == "hello":
@@ -321,7 +342,8 @@ def validate(method: str, args: Mapping[str, Any]) -> Struct:
     try:
         struct = msgspec.convert(given, known.args)
     except msgspec.ValidationError as error:
-        raise _explain(known, given, str(error)) from error
+        names = [field.name for field in msgspec.structs.fields(known.args)]
+        raise explain(method, names, _CHOICES, given, str(error)) from error
     if isinstance(struct, OpenArgs):
         _ = struct.directions
     if not isinstance(struct, ConfigCheckArgs):  # that text has lines
@@ -348,44 +370,3 @@ def _check_text(method: str, key: str, value: object) -> None:
             raise FaultError(
                 Fault(Code.EINVAL, f"{method}: {key} holds control characters", "send printable text")
             )
-
-
-_WORDS = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
-
-
-def _explain(method: Method, given: Mapping[str, Any], text: str) -> FaultError:
-    """msgspec's words in ours."""
-    names = [field.name for field in msgspec.structs.fields(method.args)]
-    if found := _UNKNOWN.fullmatch(text):
-        message = f"{method.name}: there is no argument {found[1][:NAME_MAX]!r}"
-        return FaultError(Fault(Code.EINVAL, message, _nearest(found[1], names)))
-    if found := _MISSING.fullmatch(text):
-        message = f"{method.name}: the argument {found[1]!r} is missing"
-        return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
-    words = _WORDS.fullmatch(text)
-    assert words is not None  # every text matches
-    path = words["path"] or ""
-    value: Any = given
-    for step in re.findall(r"[^.\[\]]+", path):
-        value = value[int(step)] if isinstance(value, list) else value[step]
-    expected = _expected(path.split("[")[0], words["what"])
-    message = f"{method.name}: {path}: {expected}, not {wire_type(value)} {value!r:.40}"
-    return FaultError(Fault(Code.EINVAL, message, "it takes " + ", ".join(names)))
-
-
-def _expected(argument: str, what: str) -> str:
-    """msgspec's expectation with the protocol's names of the types."""
-    what = re.sub(r", got .*", "", what, flags=re.DOTALL).replace("`", "").replace(" | null", "")
-    if not what.startswith("Expected "):
-        return "it must be one of " + ", ".join(get_args(_LITERALS[argument]))
-    for theirs, ours in (("Expected ", "it must be "), ("int", "an integer"), ("object", "a map")):
-        what = what.replace(theirs, ours)
-    return what.replace(" str", " a string").replace(" array", " an array")
-
-
-def _nearest(word: str, words: Iterable[str]) -> str:
-    words = list(words)
-    close = difflib.get_close_matches(word[:NAME_MAX], words, 1)
-    return f"did you mean {close[0]!r}?" if close else "it takes " + (", ".join(words) or "no arguments")

@@ -21,6 +21,7 @@ from audiod_protocol.errors import Fault
 from audiod_protocol.events import BadRequest, Notification, Request
 from audiod_protocol.params import CAP, Enc, Mode, Par
 from clients.fake_desk import CHANGES, KEYS, Desk, listing_page
+from clients.rows import RECORD
 
 ROUND = 480
 APPBUFSZ = 960
@@ -194,7 +195,12 @@ class Peer:
             if topic in topics:
                 self.tell("changed", topic, row)
 
-    def do_status(self, request: Request) -> None:
+    def do_status(
+        self, request: Request, stream: int | None = None, id: int | None = None, channel: str | None = None
+    ) -> None:
+        if stream is not None or id is not None:
+            self.answer(request, version=1, record={**RECORD, "channel": channel or "play"})
+            return
         threads = [{"tid": 41, "device": 0, "policy": "other", "priority": 0}]
         self.answer(
             request,
@@ -239,6 +245,7 @@ class Peer:
                 {
                     "id": 100 + stream.number, "name": self.name, "pid": self.pid, "uid": 0,
                     "device": 0, "subdevice": "default", "mode": str(stream.mode), "state": stream.state,
+                    "channel": "running",
                     "rate": stream.par.rate, "encoding": enc, "channels": stream.par.pchan, "volume": 127,
                     "position": 0, "latency": 0, "xruns": 0, "stream": stream.number, "muted": False,
                     "wire": "native",

@@ -6,10 +6,19 @@ from typing import Any
 
 MPV: dict[str, Any] = {
     "id": 7, "name": "mpv", "pid": 812, "uid": 1000, "device": 0, "subdevice": "default", "mode": "play",
-    "state": "running", "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "muted": False,
+    "state": "running", "channel": "running",
+    "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "muted": False,
     "position": 441000, "latency": 9600, "xruns": 2, "stream": 3,
     "wire": "native",
     "conversion": "44.1 -> 48 kHz, s16le -> s24le3", "type": "music",
+}  # fmt: skip
+
+RECORD: dict[str, Any] = {
+    "channel": "play", "mode": "block", "status": "suspended", "scount": 1_764_000,
+    "stime": {"sec": 1_800_000_000, "usec": 250_000}, "ust_stime": 77, "frag": 3, "count": 3840, "free": 3840,
+    "underrun": 2, "overrun": 0, "overrange": 1, "subbuffered": 64, "ducking_state": 2 | 8,
+    "stop_time": None, "status_data": {}, "ducked_by": [9],
+    "why": "voice (stream 9) leaves 0%; suspended by a higher priority",
 }  # fmt: skip
 
 

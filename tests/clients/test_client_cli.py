@@ -29,6 +29,25 @@ def test_status(cli: Cli) -> None:
     assert cli.json("--json", "status")["version"] == 1
 
 
+def test_status_of_a_stream(cli: Cli) -> None:
+    cli.server.rows = [dict(MPV)]
+    lines = cli.text("status", "mpv").splitlines()
+    assert lines[:5] == [
+        "stream 7 (mpv), snd/default",
+        "play      suspended",
+        "queue     3840 of 7680 bytes, fragment 3",
+        "processed 1764000 bytes, 64 in the resampler",
+        "late      2 underruns, 1 overrange",
+    ]
+    assert lines[5].startswith("ducking   type music: suspended by a higher priority; to be paused after ")
+    assert lines[6].startswith("started   2027-01-1") and lines[6].endswith(":00.250") and len(lines) == 7
+    assert cli.json("status", "7", "--json")["records"][0]["status"] == "suspended"
+    cli.server.rows = [{**MPV, "mode": "mon"}]
+    assert cli.text("status", "7").splitlines()[1].startswith("rec ")
+    cli.server.rows = [{**MPV, "mode": "play,rec", "type": None}]
+    assert [line[:5] for line in cli.text("status", "7").splitlines()[1:8:6]] == ["play ", "rec  "]
+
+
 def test_devices(cli: Cli) -> None:
     assert cli.text("devices").splitlines() == [
         "* snd/0        alsa:hw:0,0",
@@ -62,6 +81,8 @@ def test_streams(cli: Cli) -> None:
     assert cli.json("streams", "--json") == {"version": 1, "streams": cli.server.rows}
     cli.server.rows = [{**MPV, "muted": True}]
     assert " muted " in cli.text("streams")
+    cli.server.rows = [{**MPV, "channel": "paused"}]
+    assert cli.text("streams").splitlines()[1].split()[4] == "paused"
     cli.server.rows = [{**MPV, "wire": "sndio", "uid": None, "type": None}]
     assert cli.text("streams").splitlines()[-1].endswith(", through sndio")
 
@@ -95,7 +116,7 @@ def test_missing_keys_are_shown_as_such(cli: Cli) -> None:
     ("words", "what"),
     [
         (["bogus"], 'Unknown command "bogus"'),
-        (["status", "more"], "more"),
+        (["status", "mpv", "more"], "more"),
         (["status", "--bogus"], "--bogus"),
         (["volume", "70"], "add the unit: 70%"),
         (["volume", "mpv", "loud"], "'loud' is not a volume"),

@@ -47,7 +47,7 @@ GLOBAL = ["--socket", "--json", "--quiet", "--no-color", "--help"]
         ("-", GLOBAL),
         ("--so", ["--socket"]),
         ("--socket |", [":files"]),
-        ("status |", []),
+        ("status |", ["mpv", "9", "10"]),
         ("status --", GLOBAL),
         ("play |", [":files"]),
         ("play a.wav b", [":files"]),
@@ -98,7 +98,7 @@ def test_candidates_say_what_they_are() -> None:
 
 def test_the_program_prints_candidates_and_never_complains(cli: Cli) -> None:
     done = cli("__complete", "stat")
-    assert done.stdout.decode() == "status\tShow whether audiod runs, since when, and how it does\n"
+    assert done.stdout.decode() == "status\tShow whether audiod runs and how it does, or a stream\n"
     for words in ((), ("move", ""), ("--socket", "/nowhere/a.sock", "default", ""), ("", ""), ("x", "-")):
         done = cli("__complete", *words, AUDIOD_SOCKET="/nowhere/b.sock")
         assert (done.returncode, done.stderr) == (0, b"")

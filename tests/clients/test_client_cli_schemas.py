@@ -15,6 +15,7 @@ from clients.schema import SCHEMAS, problems
 
 ANSWERS = [
     ("status", ["status"]),
+    ("channel", ["status", "mpv"]),
     ("devices", ["devices"]),
     ("sndstat", ["devices", "--sndstat"]),
     ("streams", ["streams"]),
@@ -79,7 +80,7 @@ def breaches(value: Any, schema: dict[str, Any]) -> Iterator[Any]:
         yield from ([bad, *value[1:]] for bad in breaches(value[0], schema["items"]))
 
 
-@pytest.mark.parametrize("name", ["status", "devices", "streams", "config-show"])
+@pytest.mark.parametrize("name", ["status", "channel", "devices", "streams", "config-show"])
 def test_the_schemas_refuse_what_is_missing_or_of_another_type(name: str, cli: Cli) -> None:
     value = answer(cli, next(words for schema, words in ANSWERS if schema == name))
     bad = list(breaches(value, SCHEMAS[name]))

@@ -93,7 +93,10 @@ def test_streams_come_in_pages(client: Client) -> None:
 
 def test_subscribers_hear_of_changes(house: House, client: Client) -> None:
     other = house.connect()
-    assert other.call("subscribe", topics=["streams", "controls"]) == {"topics": ["controls", "streams"]}
+    assert other.call("subscribe", topics=["streams", "controls"]) == {
+        "topics": ["controls", "streams"],
+        "events": [],
+    }
     number = client.open()
     client.call("setvol", stream=number, vol=3)
     client.call("close", stream=number)

@@ -13,8 +13,9 @@ from __future__ import annotations
 from audiod_protocol.params import Cap, Enc, Mode, Par, Xrun
 
 from audiod_client._blocking import Connection, Sndstat, Stream, open
+from audiod_client._native_channel import StatusEvent
 from audiod_client._session import Change
-from audiod_client.errors import ServerUnreachable, StreamError
+from audiod_client.errors import Refused, ServerUnreachable, StreamError
 from audiod_client.names import Name
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "Mode",
     "Name",
     "Par",
+    "Refused",
     "ServerUnreachable",
     "Sndstat",
+    "StatusEvent",
     "Stream",
     "StreamError",
     "Xrun",

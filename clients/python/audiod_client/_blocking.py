@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 from audiod_protocol.params import Cap, Mode, Par
 
 from audiod_client._link import Link, program_name, resolve, route, server_of
+from audiod_client._native_channel import StatusEvent
 from audiod_client._session import Change, Op
 from audiod_client._sndstat import Schema, SndstatCore
 from audiod_client._stream import StreamCore
@@ -109,9 +110,12 @@ class Connection:
         """A request of the protocol and its result.  A refusal raises StreamError and is not permanent."""
         return _run(self._link, self._link.session.request(method, args))
 
-    def subscribe(self, *topics: str) -> None:
-        """From now on `change` tells the changes of these topics, and of no others."""
-        self.request("subscribe", topics=list(topics))
+    def subscribe(self, *topics: str, events: Sequence[str] = ()) -> None:
+        """From now on `change` tells the changes of these topics, and of no others.
+
+        `events`: of state, mute, ducking, underrun, overrun and route, what `Stream.onstatus` tells.
+        """
+        self.request("subscribe", topics=list(topics), events=list(events) or None)
 
     def change(self, timeout: float | None = None) -> Change | None:
         """The next change; None if `timeout` seconds passed without one."""
@@ -137,9 +141,13 @@ class Connection:
         name: str | None = None,
         role: str | None = None,
         link: str | None = None,
+        pinned: bool = False,
     ) -> Stream:
-        """Open a stream on this connection.  `device` is what follows `snd/` in a device name."""
-        core = _run(self._link, self._link.session.open(device, mode, name, role, link))
+        """Open a stream on this connection.  `device` is what follows `snd/` in a device name.
+
+        `pinned`: it stops (status "change") where others go on on another device.
+        """
+        core = _run(self._link, self._link.session.open(device, mode, name, role, link, pinned))
         return Stream(self._link, core, nbio, owner=False)
 
     def sndstat(self, *, write: bool = False) -> Sndstat:
@@ -265,7 +273,9 @@ class Stream(StreamInfo):
         """sio_setpar: a Par, or its fields: `enc="s16le", rate=48000, pchan=2, ...`.
 
         The server clamps rate, channels and appbufsz: see getpar.  A rate
-        without appbufsz asks for 200 ms.  Not while started.
+        without appbufsz asks for 200 ms.  Not while started.  For `prepare` also
+        start_mode (full, data, go), stop_mode (stop, rollover, erase), frag_size,
+        frags_min, frags_max, time, ust_time and type.
         """
         return self._call(self._core.setpar(par, fields), False)
 
@@ -323,6 +333,51 @@ class Stream(StreamInfo):
     def onxrun(self, callback: Callable[[str], None] | None) -> bool:
         """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device", by sndio's wire "unknown"."""
         return self._core.on("xrun", callback)
+
+    def _channel(self, call: str, *args: object) -> bool:
+        return bool(self._call(self._core.channel(call, *args), False))
+
+    # ---- as a channel; each raises Refused when out of place, which is not permanent ----
+
+    def prepare(self) -> bool:
+        """Start by its start_mode, stop by its stop_mode; what was queued in a pause is discarded."""
+        return self._channel("prepare")
+
+    def go(self) -> bool:
+        """A prepared stream runs from the next cycle, and all prepared ones of its link group."""
+        return self._channel("go")
+
+    def pause(self) -> bool:
+        """Returns when the ramp down has ended; what is queued is kept."""
+        return self._channel("pause")
+
+    def resume(self) -> bool:
+        """A paused stream goes on with its next frame."""
+        return self._channel("resume")
+
+    def play_out(self) -> bool:
+        """As stop; refused (EAGAIN) while it is suspended."""
+        return self._channel("play_out")
+
+    def discard(self) -> bool:
+        """As flush."""
+        return self._channel("discard")
+
+    def status(self, channel: str | None = None) -> dict[str, Any]:
+        """The status record of "play" or "rec"; counters are those since this connection's last call."""
+        return self._call(self._core.channel("status", channel), {})
+
+    def link(self, group: str | None) -> bool:
+        """Be in a link group, or in none.  Not while started."""
+        return self._channel("link", group)
+
+    def force_ducking(self, on: bool) -> bool:
+        """Duck others as if it were running."""
+        return self._channel("force_ducking", on)
+
+    def onstatus(self, callback: Callable[[StatusEvent], None] | None) -> bool:
+        """`callback(event)` from the stream's calls: what `Connection.subscribe(events=...)` asked for."""
+        return self._core.on("status", callback)
 
     def fileno(self) -> int:
         return self._link.sock.fileno()

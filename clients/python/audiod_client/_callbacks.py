@@ -17,7 +17,7 @@ PENDING_MAX = 1024  # notes for a stream that makes no calls: ten seconds of blo
 
 
 class Callbacks:
-    """One callback a kind: "move" (delta), "vol" (volume), "xrun" (kind of xrun)."""
+    """One callback a kind: "move" (delta), "vol" (volume), "xrun" (kind of xrun), "status" (StatusEvent)."""
 
     def __init__(self) -> None:
         self._of: dict[str, Callable[[Any], None]] = {}
@@ -42,11 +42,12 @@ class Callbacks:
         self._notes.append((kind, value))
 
     def _fold(self) -> None:
-        """One note for all moves, one for each kind of xrun, and the last volume."""
+        """One note for all moves, one for each kind of xrun, the last volume, the last of each event."""
         moves = [value for kind, value in self._notes if kind == "move"]
         xruns = dict.fromkeys(note for note in self._notes if note[0] == "xrun")
         vols = [note for note in self._notes if note[0] == "vol"]
-        self._notes = deque([*([("move", sum(moves))] if moves else []), *xruns, *vols[-1:]])
+        told = {value.event: (kind, value) for kind, value in self._notes if kind == "status"}
+        self._notes = deque([*([("move", sum(moves))] if moves else []), *xruns, *vols[-1:], *told.values()])
 
     def run(self) -> None:
         """Tell everything."""

@@ -18,6 +18,7 @@ from audiod_protocol.events import Notification, Response
 from audiod_protocol.limits import NAME_MAX, PROTOCOL_VERSION
 from audiod_protocol.params import Mode
 
+from audiod_client._native_channel import ChannelStream
 from audiod_client._native_stream import NativeStream
 from audiod_client._session import Change, Op, Session, direction
 from audiod_client.errors import StreamError, as_stream_error
@@ -140,7 +141,13 @@ class NativeSession(Session):
         return self.server
 
     def open(
-        self, device: str, mode: str | Mode, name: str | None, role: str | None, link: str | None
+        self,
+        device: str,
+        mode: str | Mode,
+        name: str | None,
+        role: str | None,
+        link: str | None,
+        pinned: bool = False,
     ) -> Op[NativeStream]:
         opened: list[NativeStream] = []
 
@@ -151,7 +158,7 @@ class NativeSession(Session):
             number = row.get("stream")
             if type(number) is not int or number in self.streams:
                 raise RemoteProtocolError(f"open answered with the stream {number!r:.40}")
-            stream = NativeStream(self, number, wanted, row)
+            stream = ChannelStream(self, number, wanted, row)
             self.streams[number] = stream
             opened.append(stream)
             if call.abandoned:
@@ -159,8 +166,8 @@ class NativeSession(Session):
 
         wanted = direction(mode)
         named = "mon" if mode == "mon" else str(wanted)
-        args = {"device": device, "mode": named, "transport": "inline"}
-        more = {"name": name, "type": role, "link": link}
+        args: dict[str, object] = {"device": device, "mode": named, "transport": "inline"}
+        more: dict[str, object] = {"name": name, "type": role, "link": link, "pinned": pinned or None}
         args |= {key: value for key, value in more.items() if value is not None}
         yield from self.wait(self.send("open", args, arrived))
         return opened[0]

@@ -6,6 +6,7 @@ anybody still waits.  Runs in the caller's thread.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,12 +59,24 @@ class NativeStream(StreamCore):
             self._set_vol(params[1])
         elif method == "onxrun":
             self._late(params[1])
-        elif method == "onstate" and params[1] == "closed":
+        elif method == "onstate" and params[1] != "closed":
+            self._halted(params[1], params[2] or {})
+        elif method == "onstatus":
+            self._heard(params[1], params[2])
+        elif method == "onstate":
             self.state = State.DEAD
             fault = Fault("EIO", "the server ended the stream without a reason", "see its log")
             if params[2] is not None:
                 fault = Fault.from_wire(params[2])
             self.fail(StreamError.of_fault(fault))
+
+    @abstractmethod
+    def _halted(self, state: str, detail: dict[str, Any]) -> None:
+        """The server has stopped it, or says what this version does not know."""
+
+    @abstractmethod
+    def _heard(self, event: str, detail: dict[str, Any]) -> None:
+        """Something happened to its channel."""
 
     # ---- requests ----
 
@@ -75,6 +88,9 @@ class NativeStream(StreamCore):
 
     def _par_request(self, method: str, args: dict[str, object]) -> Op[None]:
         result = yield from self.session.request(method, {"stream": self.number, **args})
+        self._take_par(method, result)
+
+    def _take_par(self, method: str, result: Any) -> None:
         with as_stream_error():
             par = Par.from_wire(result.get("par") if isinstance(result, dict) else None)
             enc = par.enc

@@ -100,7 +100,13 @@ class Session(ABC):
 
     @abstractmethod
     def open(
-        self, device: str, mode: str | Mode, name: str | None, role: str | None, link: str | None
+        self,
+        device: str,
+        mode: str | Mode,
+        name: str | None,
+        role: str | None,
+        link: str | None,
+        pinned: bool = False,
     ) -> Op[StreamCore]:
         """Open a stream.  If nobody waits any more when it is there, it is closed again.
 

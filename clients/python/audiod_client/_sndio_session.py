@@ -110,7 +110,13 @@ class SndioSession(Session):
         )
 
     def open(
-        self, device: str, mode: str | Mode, name: str | None, role: str | None, link: str | None
+        self,
+        device: str,
+        mode: str | Mode,
+        name: str | None,
+        role: str | None,
+        link: str | None,
+        pinned: bool = False,
     ) -> Op[SndioStream]:
         """As the base says; the wire has no place for `role`, and for 11 bytes of `name`."""
         if self.error is not None:
@@ -119,6 +125,8 @@ class SndioSession(Session):
             raise self._lacks("a second stream on one connection")
         if link is not None:
             raise self._lacks("link groups")
+        if pinned:
+            raise self._lacks("a pinned stream")
         wanted = direction(mode)
         if mode == "mon" or Mode.MON in wanted:
             raise StreamError(

@@ -18,7 +18,7 @@ from audiod_protocol.states import Act, State, advance
 
 from audiod_client._callbacks import Callbacks
 from audiod_client._par import make_par
-from audiod_client.errors import StreamError, as_stream_error
+from audiod_client.errors import Refused, StreamError, as_stream_error
 
 if TYPE_CHECKING:
     from audiod_client._session import Session
@@ -32,6 +32,8 @@ Op = Generator[None, None, T]
 REC_QUEUE_MAX = 4 * 1024 * 1024  # bytes recorded but not read (20 s of s16 stereo); 2 * bufsz if more
 
 STARTED = (State.PRIMING, State.RUNNING)
+
+CHANNEL_KEYS = ("time", "ust_time", "start_mode", "stop_mode", "frag_size", "frags_min", "frags_max", "type")
 
 
 class StreamCore(ABC):
@@ -47,6 +49,7 @@ class StreamCore(ABC):
         self.par: Par | None = None
         self.error: StreamError | None = None
         self.closed = False
+        self.prepared = False  # begun by prepare, not by start
         self.vol = VOL_MAX
         self.xruns = 0
         self.written = 0  # frames handed to the library since start
@@ -100,6 +103,15 @@ class StreamCore(ABC):
     def _let_go(self) -> None:
         """End the stream without waiting."""
 
+    def channel(self, call: str, *args: Any) -> Op[Any]:
+        """A call about its channel; the wire may have none.  Raises Refused."""
+        yield from ()
+        raise Refused(
+            "ENOTSUP",
+            f"{call}: sndio's wire has no channel status",
+            "ask an audiod on its own socket: AUDIOD_SOCKET",
+        )
+
     # ---- errors ----
 
     def fail(self, error: StreamError) -> None:
@@ -136,6 +148,8 @@ class StreamCore(ABC):
                     self.call_back()
                     result: T = stop.value
                     return result
+                except Refused:
+                    raise
                 except StreamError as err:
                     self.fail(err)
                     self._raised = True
@@ -155,7 +169,7 @@ class StreamCore(ABC):
     # ---- callbacks ----
 
     def on(self, kind: str, callback: Callable[[Any], None] | None) -> bool:
-        """Register for "move" (delta), "vol" (volume) or "xrun" (kind); None: no more."""
+        """Register for "move" (delta), "vol" (volume), "xrun" (kind) or "status" (event); None: no more."""
         if not self._usable():
             return False
         if self.state is not State.READY:
@@ -215,8 +229,12 @@ class StreamCore(ABC):
     # ---- parameters ----
 
     def setpar(self, par: Par | None, fields: dict[str, object]) -> Op[bool]:
-        self._act(Act.SETPAR)
-        yield from self._setpar(make_par(par, fields))
+        more = {key: fields.pop(key) for key in CHANNEL_KEYS if key in fields}
+        if more or self.prepared:
+            yield from self.channel("setpar", make_par(par, fields), more)
+        else:
+            self._act(Act.SETPAR)
+            yield from self._setpar(make_par(par, fields))
         return True
 
     def getpar(self) -> Op[Par]:
@@ -246,10 +264,14 @@ class StreamCore(ABC):
     def start(self) -> Op[bool]:
         self._act(Act.START)
         yield from self.getpar()
-        self.written = self.position = self.time_ns = self._read = 0
+        self._begin()
         self.state = self._act(Act.START)
         yield from self._start()
         return True
+
+    def _begin(self) -> None:
+        self.written = self.position = self.time_ns = self._read = 0
+        self.prepared = False
 
     def stop(self) -> Op[bool]:
         """Drain.  Cut short, it goes on: the stream is draining until it is done, or flush is called."""

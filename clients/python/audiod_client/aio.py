@@ -24,6 +24,7 @@ from audiod_protocol.params import Cap, Par
 
 from audiod_client._blocking import ModeArg
 from audiod_client._link import Link, program_name, resolve, route, server_of
+from audiod_client._native_channel import StatusEvent
 from audiod_client._session import Change, Op
 from audiod_client._sndstat import Schema, SndstatCore
 from audiod_client._stream import StreamCore
@@ -123,9 +124,9 @@ class Connection:
         """A request of the protocol and its result.  A refusal raises StreamError and is not permanent."""
         return await self._waiter.run(self._waiter.link.session.request(method, args))
 
-    async def subscribe(self, *topics: str) -> None:
-        """From now on `change` tells the changes of these topics, and of no others."""
-        await self.request("subscribe", topics=list(topics))
+    async def subscribe(self, *topics: str, events: Sequence[str] = ()) -> None:
+        """From now on `change` tells the changes of these topics, and `Stream.onstatus` these events."""
+        await self.request("subscribe", topics=list(topics), events=list(events) or None)
 
     async def change(self) -> Change:
         """The next change of a subscribed topic."""
@@ -151,10 +152,12 @@ class Connection:
         name: str | None = None,
         role: str | None = None,
         link: str | None = None,
+        pinned: bool = False,
     ) -> AsyncGenerator[Stream]:
         """A stream on this connection.  `device` is what follows `snd/` in a device name."""
         session = self._waiter.link.session
-        stream = Stream(self._waiter, await self._waiter.run(session.open(device, mode, name, role, link)))
+        opened = session.open(device, mode, name, role, link, pinned)
+        stream = Stream(self._waiter, await self._waiter.run(opened))
         try:
             yield stream
         finally:
@@ -315,6 +318,51 @@ class Stream(StreamInfo):
     def onxrun(self, callback: Callable[[str], None] | None) -> bool:
         """sio_onxrun: `callback(kind)`; kind is "play", "rec" or "device", by sndio's wire "unknown"."""
         return self._core.on("xrun", callback)
+
+    async def _channel(self, call: str, *args: object) -> bool:
+        return bool(await self._call(self._core.channel(call, *args), False))
+
+    # ---- as a channel; each raises Refused when out of place, which is not permanent ----
+
+    async def prepare(self) -> bool:
+        """Start by its start_mode, stop by its stop_mode; what was queued in a pause is discarded."""
+        return await self._channel("prepare")
+
+    async def go(self) -> bool:
+        """A prepared stream runs from the next cycle, and all prepared ones of its link group."""
+        return await self._channel("go")
+
+    async def pause(self) -> bool:
+        """Returns when the ramp down has ended; what is queued is kept."""
+        return await self._channel("pause")
+
+    async def resume(self) -> bool:
+        """A paused stream goes on with its next frame."""
+        return await self._channel("resume")
+
+    async def play_out(self) -> bool:
+        """As stop; refused (EAGAIN) while it is suspended."""
+        return await self._channel("play_out")
+
+    async def discard(self) -> bool:
+        """As flush."""
+        return await self._channel("discard")
+
+    async def status(self, channel: str | None = None) -> dict[str, Any]:
+        """The status record of "play" or "rec"; counters are those since this connection's last call."""
+        return await self._call(self._core.channel("status", channel), {})
+
+    async def link(self, group: str | None) -> bool:
+        """Be in a link group, or in none.  Not while started."""
+        return await self._channel("link", group)
+
+    async def force_ducking(self, on: bool) -> bool:
+        """Duck others as if it were running."""
+        return await self._channel("force_ducking", on)
+
+    def onstatus(self, callback: Callable[[StatusEvent], None] | None) -> bool:
+        """`callback(event)` from the stream's calls: what `Connection.subscribe(events=...)` asked for."""
+        return self._core.on("status", callback)
 
     async def close(self) -> None:
         """sio_close: plays out what was written, then ends the stream.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from audiod_protocol.errors import Fault, FaultError, LocalProtocolError, RemoteProtocolError
 
-__all__ = ["ServerUnreachable", "StreamError", "as_stream_error"]
+__all__ = ["Refused", "ServerUnreachable", "StreamError", "as_stream_error"]
 
 
 class StreamError(Exception):
@@ -34,6 +34,10 @@ class StreamError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class Refused(StreamError):
+    """A request about a stream's channel was refused: nothing has changed, and the stream lives on."""
 
 
 class ServerUnreachable(StreamError):

@@ -24,7 +24,7 @@ OK, FAILED, USAGE, NO_DAEMON, NOT_PERMITTED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # verb: (arguments, what it does).  The texts stand here so that `audioctl --help` loads no verb
 VERBS = {
-    "status": ("", "Show whether audiod runs, since when, and how it does."),
+    "status": ("[STREAM]", "Show whether audiod runs and how it does, or a stream."),
     "devices": ("[OPTIONS]", "List devices, their sub-devices, and the machine's cards."),
     "streams": ("", "List who plays and records, and what is done to the samples."),
     "play": ("FILE... [OPTIONS]", "Play audio files."),

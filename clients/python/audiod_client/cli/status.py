@@ -1,4 +1,4 @@
-"""`audioctl status`: the server in a few lines."""
+"""`audioctl status`: the server, or one stream, in a few lines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from audiod_client.cli.output import WIDTH, bold, clean, fit, number, plural, pr
 __all__ = ["status"]
 
 
-def status(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
-    """Show whether audiod runs, since when, and how it does."""
+def status(stream: str | None = None, /, *, context: Annotated[Context, Parameter(parse=False)]) -> None:
+    """Show whether audiod runs, since when, and how it does; or what a stream does: `status mpv`.
+
+    Parameters
+    ----------
+    stream
+        Its id (see: audioctl streams), its name, or the beginning of its name.
+    """
     with context.connect() as connection:
+        if stream is not None:
+            from audiod_client.cli.channel import show
+
+            show(connection, stream, context)
+            return
         row = connection.request("status")
     if context.json:
         print_json(row)

@@ -25,6 +25,8 @@ from audiod_client.volume import VOL_MAX
 
 __all__ = ["streams"]
 
+ODD = ("notready", "underrun", "overrun", "paused", "suspended", "unsecure", "error", "change")
+
 
 def streams(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
     """List streams; below each the conversion between it and its device."""
@@ -52,11 +54,17 @@ def _stream(row: Mapping[str, Any]) -> tuple[str, ...]:
         text(row, "name"),
         text(row, "pid"),
         f"snd/{text(row, 'subdevice')}",
-        text(row, "state"),
+        _state(row),
         "muted" if row.get("muted") else f"{100 * number(row, 'volume') / VOL_MAX:.0f}%",
         milliseconds(number(row, "latency"), rate),
         text(row, "xruns"),
     )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """What its channel says, where that is more."""
+    channel = text(row, "channel", "")
+    return channel if channel in ODD else text(row, "state")
 
 
 def _what(row: Mapping[str, Any]) -> str:
