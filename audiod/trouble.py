@@ -51,7 +51,7 @@ def lost(errno: int) -> str:
     return f"its card failed ({why}): it is opened anew when a stream needs it"
 
 
-def unstarted(number: int, reason: str) -> Fault:
+def unstarted(number: int, reason: str | None) -> Fault:
     """What the client of a stream is told for which the engine has no room."""
     return Fault(
         Code.EIO, f"start: stream {number}: {reason}", "open fewer streams or ask for a smaller appbufsz"
