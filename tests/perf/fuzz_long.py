@@ -1,14 +1,15 @@
 """The long fuzz run: millions of wrong messages, in chunks of seeds, that must all end well.
 
     python tests/perf/fuzz_long.py [--pump 5000000] [--sndio 5000000] [--protocol 2000000]
-                                   [--session 1000000] [--chunk 250000] [--seed 1] [--jobs 2]
-                                   [--sanitize address,undefined|thread] [--json FILE]
+                                   [--session 1000000] [--control 1000000] [--chunk 250000] [--seed 1]
+                                   [--jobs 2] [--sanitize address,undefined|thread] [--json FILE]
 
 `pump` and `sndio` are tests/engine/fuzz_pump.c and fuzz_sndio.c under sanitizers:
 scanner, pump and streams of the live engine, by either protocol, beside a
 neighbour whose every sample is compared.  `protocol`
 and `session` are tests/fuzzing.py: the sans-IO core and validate, then a daemon
-over FakeEngine.  A chunk that fails is named with the command that repeats it.
+over FakeEngine; `control` is tests/deskfuzz.py: the same of control clients of
+sndio's wire.  A chunk that fails is named with the command that repeats it.
 """
 
 from __future__ import annotations
@@ -31,13 +32,20 @@ SANITIZED = {
     "address,undefined": "-fsanitize=address,undefined -fno-sanitize-recover=undefined",
     "thread": "-fsanitize=thread",
 }
-PARTS = {"pump": 5_000_000, "sndio": 5_000_000, "protocol": 2_000_000, "session": 1_000_000}  # messages
+PARTS = {  # messages
+    "pump": 5_000_000,
+    "sndio": 5_000_000,
+    "protocol": 2_000_000,
+    "session": 1_000_000,
+    "control": 1_000_000,
+}
 IN_C = {"pump": "fuzz_pump", "sndio": "fuzz_sndio"}
 PYTHON = """\
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import fuzzing
-print(json.dumps(getattr(fuzzing, "fuzz_" + sys.argv[2])(int(sys.argv[3]), int(sys.argv[4]))))
+import deskfuzz, fuzzing
+where = deskfuzz if sys.argv[2] == "control" else fuzzing
+print(json.dumps(getattr(where, "fuzz_" + sys.argv[2])(int(sys.argv[3]), int(sys.argv[4]))))
 """
 SAID = re.compile(
     r"(?P<messages>\d+) messages in (?P<sessions>\d+) sessions with (?P<streams>\d+) streams, "

@@ -246,6 +246,17 @@ def test_values_that_change_again_are_told_once(desk: Desk) -> None:
     assert desk.all() == [Changed(replace(LEVEL, value=99)), Changed(DEVICE)]
 
 
+def test_of_a_choice_one_is_on(desk: Desk) -> None:
+    desk.put(replace(DEVICE, addr=2, node1=Node("1"), value=0))
+    desk.put(replace(DEVICE, addr=3, node0=Node("else"), value=1))
+    desk.ask(True, True)
+    desk.all()
+    desk.controls[1] = replace(DEVICE, value=0)
+    desk.set(2, 1)
+    desk.all()
+    assert desk.client.controls == desk.controls, "the other is off by that"
+
+
 def test_one_set_back_is_told_even_so(desk: Desk) -> None:
     """Whoever has set it would else believe that it is set."""
     desk.ask(True, True)

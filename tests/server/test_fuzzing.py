@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from deskfuzz import fuzz_control
 from fuzzing import fuzz_protocol, fuzz_session
 from house import Client, House
 
@@ -20,6 +21,12 @@ def test_a_daemon_among_wrong_messages_answers_each_once(seed: int) -> None:
     tally = fuzz_session(4000, seed)
     assert tally["messages"] == 4000 and tally["answers"] > 2000, tally
     assert tally["ended by a breach"] > 20 and tally["ended by the client"] > 10, tally
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_control_clients_that_say_anything(seed: int) -> None:
+    tally = fuzz_control(800, seed)
+    assert tally["compared"] > 150 and tally["ended by a breach"] > 15 and tally["clients"] > 25, tally
 
 
 def test_a_stop_that_waits_when_its_client_vanishes_is_answered_to_nobody(

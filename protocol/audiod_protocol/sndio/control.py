@@ -119,12 +119,21 @@ class ControlClient:
                 known = self.controls.get(addr)
                 if known is None:
                     return None  # of a control that was not asked for, or that is gone
-                self.controls[addr] = replace(known, value=value)
+                self._set(known, value)
                 return Changed(self.controls[addr])
             case m.Ctlsync():
                 return Synced()
             case _:
                 raise RemoteProtocolError(f"{message} came on a connection for control", _HINT)
+
+    def _set(self, known: Descriptor, value: int) -> None:
+        """Of a choice, one that is on puts the others off; servers do not say that."""
+        if known.kind is Kind.SEL and value:
+            for addr, other in self.controls.items():
+                same = (other.kind, other.group, other.node0, other.func)
+                if same == (Kind.SEL, known.group, known.node0, known.func):
+                    self.controls[addr] = replace(other, value=0)
+        self.controls[known.addr] = replace(known, value=value)
 
     # ---- out ----
 
