@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from audiod.audiotype import Ramps
 
 if TYPE_CHECKING:
+    from audiod import core
     from audiod.channel import Channel
 
 
@@ -21,13 +22,20 @@ class Conductor(Protocol):
     forced, moved, linked, typed or closed.  It answers with `obey`, perhaps at once, of any stream.
     """
 
-    ducks: bool  # there is a policy
-    ramps: Ramps
+    @property
+    def ducks(self) -> bool:
+        """Whether there is a policy."""
+
+    @property
+    def ramps(self) -> Ramps: ...
 
     def changed(self, channel: Channel) -> None: ...
 
     def check(self, type: str) -> None:
         """Raises FaultError(EINVAL) if the policy has no such type."""
+
+    def kind(self, row: core.Stream) -> str | None:
+        """The audio type that counts for a stream."""
 
 
 class NoDucking:
@@ -39,3 +47,6 @@ class NoDucking:
     def changed(self, channel: Channel) -> None: ...
 
     def check(self, type: str) -> None: ...
+
+    def kind(self, row: core.Stream) -> str | None:
+        return row.type or row.sub.type

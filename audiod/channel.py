@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from audiod_protocol.channel import Deed, Ducking, Place, Status, advance
 from audiod_protocol.errors import Code, Fault, FaultError
+from audiod_protocol.limits import ROWS_MAX
 from audiod_protocol.params import Mode, Xrun
 
 from audiod.audiotype import Ramp, Ramps
@@ -120,6 +121,19 @@ class Channel:
             bits |= Ducking.SOFT_SUSPENDED if Suspend.SOFT in why else Ducking(0)
             bits |= Ducking.PAUSED if self.wants_pause else Ducking(0)
         return bits | (Ducking.FORCED_ACTIVE if self.forced else Ducking(0))
+
+    def ducking_row(self) -> core.Row | None:
+        """What others do to it, None for nothing, or as long as it is not started."""
+        target = self.target
+        if target == UNTOUCHED or not self.started:
+            return None
+        return {
+            "gains": list(target.gains),
+            "suspended": _names(target.suspend),
+            "muted_by": _names(target.muted_by),
+            "ducked_by": list(target.ducked_by[:ROWS_MAX]),
+            "why": target.why,
+        }
 
     # ---- requests; each raises FaultError when out of place ----
 

@@ -22,6 +22,7 @@ from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.negotiation import DeviceClock
 
 from audiod import log, trouble
+from audiod.audiotype import Ramp
 from audiod.cards.scan import CardError
 from audiod.config import DeviceConfig
 from audiod.core import Core, Device, DeviceState, Format
@@ -61,6 +62,7 @@ class Devices:
         self.opening: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext  # Scanner's
         self._by_ident: dict[int, Opening] = {}
         self._idents = itertools.count(1)
+        self._ramp = Ramp()
         self._log = log.get()
 
     # ---- what streams ask ----
@@ -200,7 +202,6 @@ class Devices:
             alternates=conf.alternates,
             rule=conf.rule,
             mixer=conf.mixer,
-            elements=conf.elements,
         )
         device.next = None if conf == device.conf else conf
         if device.waiting:
@@ -235,6 +236,14 @@ class Devices:
     def open_if_held(self, number: int) -> None:
         """Open it if it is to be open from start to end, and can be."""
         self._open_if_held(self.all[number])
+
+    def bend(self, ramp: Ramp) -> None:
+        """From now on volumes and mutes change by this ramp."""
+        if ramp != self._ramp:
+            self._ramp = ramp
+            for device in self.all:
+                for opening in device.openings():
+                    opening.bend(ramp)
 
     # ---- events of the engine ----
 
@@ -362,6 +371,7 @@ class Devices:
         if row.driver == CARDS:
             self.on_begin(ident, device.conf.spec.argument)
         device.apply()
+        opening.bend(self._ramp)
         self._log.info(
             "device.open",
             device=row.number,

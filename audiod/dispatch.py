@@ -28,6 +28,7 @@ from audiod.cards.mixer import Mixers
 from audiod.cards.reserve import Reservations
 from audiod.cards.rows import endpoint_row
 from audiod.cards.scan import Scanner
+from audiod.conductor import Conductor
 from audiod.config import Config
 from audiod.core import Core, Row
 from audiod.devices import CARDS, Devices
@@ -80,7 +81,7 @@ class Dispatch:
         self.devices.on_lost = lambda number, errno: self.alternates.lost(number, errno)
         self.cards = cards or Scanner()
         self.cards.on_change = self._cards_changed
-        self.mixers = Mixers(self.devices, self.cards, self.core.controls)
+        self.mixers = Mixers(self.devices, self.cards, self.core.controls.heard)
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
         self.board = Board(self.core)
@@ -97,7 +98,11 @@ class Dispatch:
         self.devices.on_subdevices = self._configured
         reservations = Reservations(config.priority) if config.reserve else None
         self.access = Access(self.core, self.devices, self.alternates, self.cards, self.mixers, reservations)
-        self.settings = Settings(config, self.core, self.devices)
+        self.conductor = Conductor(self.core, config.policy, config.programs)
+        self.conductor.on_ramps = lambda: self.devices.bend(self.conductor.ramps.volume_mute)
+        self.conductor.on_ramps()
+        self.core.conductor = self.conductor
+        self.settings = Settings(config, self.core, self.devices, self.conductor)
         self.hotplug = Hotplug(self.cards, self._cards_looked, folder=self.cards.roots.dev)
         self._queries = Queries(self.core, self.settings, self.cards, unit=config.unit, facts=self._facts)
         self._streams: dict[int, ClientStream] = {}

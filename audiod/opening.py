@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from audiod_protocol.errors import Fault
 from audiod_protocol.params import Enc
 
+from audiod.audiotype import Ramp
 from audiod.config import DeviceConfig
 from audiod.core import Device
 from audiod.engine import DeviceConf, DevicePar, Encoding
@@ -104,6 +105,7 @@ class Opening:
         self.handle: engine.Device | None = handle
         self.par: DevicePar = handle.par
         self.holders = 0
+        self._bent = False  # its ramp is not the engine's own
         self.groups: dict[int, int] = {}  # link group -> members
 
     @property
@@ -125,6 +127,12 @@ class Opening:
             self.handle.setgroup(group, self.groups[group])
         if self.groups[group] <= 0:
             del self.groups[group]
+
+    def bend(self, ramp: Ramp) -> None:
+        """Volumes and mutes change by this ramp."""
+        if self.handle is not None and (ramp != Ramp() or self._bent):
+            self.handle.setcurve(ramp.points, nframes=ramp.ms * self.par.rate // 1000)
+            self._bent = True
 
     def members(self, group: int) -> int:
         return self.groups.get(group, 0)

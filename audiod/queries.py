@@ -41,6 +41,7 @@ class Queries:
         self._settings = settings
         self._cards = cards
         self._facts = facts
+        self._conductor = settings.conductor
         self._methods: dict[str, Callable[[Any], Row]] = {
             "devices": self._list_devices,
             "cards": self._list_cards,
@@ -50,6 +51,7 @@ class Queries:
             "control.set": self._set_control,
             "stream.move": self._move,
             "export": self._export,
+            "ducking": lambda args: self._conductor.answer(),
             **settings.methods,
         }
 
@@ -100,6 +102,7 @@ class Queries:
             "devices": len(self._core.devices),
             "streams": len(self._core.streams),
             "xruns": xruns,
+            "ducking": self._conductor.summary(),
             **self._facts(),
         }
 

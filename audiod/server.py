@@ -83,6 +83,8 @@ class Server:
             rt_prio=self._rt_prio,
             limits=self._limits,
         )
+        turn = trio.lowlevel.current_trio_token()
+        self._dispatch.conductor.soon = partial(turn.run_sync_soon, idempotent=True)
         try:
             self._state = self._restored()
             await self._run(signals, task_status)

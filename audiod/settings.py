@@ -16,6 +16,7 @@ from audiod_protocol.limits import PROTOCOL_VERSION
 
 from audiod import changes, log
 from audiod.changes import Change
+from audiod.conductor import Conductor
 from audiod.config import Config
 from audiod.core import Core, Row
 from audiod.devices import Devices
@@ -26,11 +27,12 @@ from audiod.subdevice import SubDevice
 class Settings:
     """The configuration in use; `owner`: the user who may change it, besides root."""
 
-    def __init__(self, config: Config, core: Core, devices: Devices) -> None:
+    def __init__(self, config: Config, core: Core, devices: Devices, conductor: Conductor) -> None:
         self.config = config
         self.owner = None if config.source is None else config.source.euid
         self._core = core
         self._devices = devices
+        self.conductor = conductor
         self._log = log.get()
         self.methods: dict[str, Callable[[Any], Row]] = {
             "config.show": lambda args: self.show(),
@@ -86,6 +88,7 @@ class Settings:
                 touched |= {sub.device for sub in (before.get(name), after.get(name)) if sub is not None}
                 self._take(name, after.get(name))
         self._devices.on_subdevices()
+        self.conductor.adopt(config.policy, config.programs)
         for number in sorted(touched):
             self._core.device_changed(self._core.devices[number])
 

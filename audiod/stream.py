@@ -93,6 +93,7 @@ class ClientStream:
         row.lost = lambda: self.seat.held and not self.seat.on.current
         group = 0 if row.link is None else known.join_link(row.uid, row.link)
         self.seat = Seat(devices, row.sub.device, group)
+        self.channel.news()
 
     @property
     def number(self) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import select
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from native import PATIENCE, Native
 
-from audiod import config, options
+from audiod import config, configfile, options
 from audiod.dispatch import Dispatch
 from audiod.engine import Device, Engine, Synced
 from audiod.listener import peer_of
@@ -22,11 +23,20 @@ SETTLING = 4  # rounds: request, its answer, what that sets off, and the answer 
 
 
 class Plain:
-    """The daemon; its first device is held open and moves by `step` alone."""
+    """The daemon; its first device is held open and moves by `step` alone.
 
-    def __init__(self, folder: Path, line: str = "-f manual") -> None:
+    `text`: of its configuration; what is played is in `played`, undithered.
+    """
+
+    def __init__(self, folder: Path, line: str = "-f manual", text: str = "") -> None:
         words = ["--no-realtime", "-a", "on", "--sndio", "none", "--socket", str(folder / "s"), *line.split()]
-        self.dispatch = Dispatch(Engine(), config.resolve(options.parse(words), {}, 1000))
+        merged = configfile.merge([("f", text.encode())])
+        conf = config.resolve(options.parse(words), {}, 1000, merged)
+        first = conf.devices[0]
+        self.played = folder / "played.raw"
+        spec = replace(first.spec, argument=str(self.played))
+        conf = replace(conf, devices=(replace(first, spec=spec, dither=False), *conf.devices[1:]))
+        self.dispatch = Dispatch(Engine(), conf)
         self.dispatch.devices.open_held()
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(folder / "s"))

@@ -39,6 +39,7 @@ __all__ = [
     "ControlsArgs",
     "DevicesArgs",
     "DevicesRescanArgs",
+    "DuckingArgs",
     "ExportArgs",
     "ForceDuckingArgs",
     "HelloArgs",
@@ -63,7 +64,7 @@ StreamNumber = Annotated[int, Meta(ge=0, lt=NSTREAMS)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 Volume = Annotated[int, Meta(ge=0, le=VOL_MAX)]
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
-Topic = Literal["streams", "devices", "cards", "controls", "events"]
+Topic = Literal["streams", "devices", "cards", "controls", "ducking", "events"]
 Transport = Literal["inline", "shm"]
 Export = Literal["state", "config"]
 Form = Literal["msgpack", "nvlist"]
@@ -186,6 +187,10 @@ class ControlSetArgs(_Args, frozen=True):
     subdevice: Name | None = None
 
 
+class DuckingArgs(_Args, frozen=True):
+    pass
+
+
 class SubscribeArgs(_Args, frozen=True):
     topics: Annotated[list[Topic], Meta(max_length=LIST_MAX)]
     events: Annotated[list[StatusEvent], Meta(max_length=LIST_MAX)] = []
@@ -284,7 +289,7 @@ METHODS: Final = _methods(
         StatusArgs,
         (
             *("version", "server", "pid", "unit", "uptime", "sockets", "realtime"),
-            *("default", "devices", "streams", "connections", "xruns"),
+            *("default", "devices", "streams", "connections", "xruns", "ducking"),
         ),
         (Code.EBADF, Code.ENOENT),
     ),
@@ -296,6 +301,7 @@ METHODS: Final = _methods(
     ),
     Method("controls", ControlsArgs, ("version", "controls", "next")),
     Method("control.set", ControlSetArgs, ("name", "value"), (Code.ENOENT, Code.ENODEV)),
+    Method("ducking", DuckingArgs, ("version", "order", "types", "ramps", "programs", "devices")),
     Method("subscribe", SubscribeArgs, ("topics", "events")),
     Method("export", ExportArgs, ("version", "what", "content")),
     Method("config.show", ConfigShowArgs, ("version", "files", "keys")),

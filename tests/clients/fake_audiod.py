@@ -216,7 +216,12 @@ class Peer:
             streams=1,
             connections=2,
             xruns={"client": 3, "scheduler": 0, "driver": 0, "ours": 0},
+            ducking=self.server.desk.ducking and {"order": self.server.desk.ducking["order"], "ducked": 1},
         )
+
+    def do_ducking(self, request: Request) -> None:
+        nothing = {"order": None, "types": [], "ramps": [], "programs": [], "devices": []}
+        self.answer(request, version=1, **(self.server.desk.ducking or nothing))
 
     def do_devices(self, request: Request) -> None:
         self.answer(request, version=1, devices=self.server.desk.devices)
@@ -248,7 +253,7 @@ class Peer:
                     "channel": "running",
                     "rate": stream.par.rate, "encoding": enc, "channels": stream.par.pchan, "volume": 127,
                     "position": 0, "latency": 0, "xruns": 0, "stream": stream.number, "muted": False,
-                    "wire": "native",
+                    "wire": "native", "ducking": None,
                     "conversion": "bit-exact" if enc == "s16le" else f"{enc} -> s16le",
                 }
             )  # fmt: skip

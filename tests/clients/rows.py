@@ -9,7 +9,7 @@ MPV: dict[str, Any] = {
     "state": "running", "channel": "running",
     "rate": 44100, "encoding": "s16le", "channels": 2, "volume": 127, "muted": False,
     "position": 441000, "latency": 9600, "xruns": 2, "stream": 3,
-    "wire": "native",
+    "wire": "native", "ducking": None,
     "conversion": "44.1 -> 48 kHz, s16le -> s24le3", "type": "music",
 }  # fmt: skip
 
@@ -19,6 +19,37 @@ RECORD: dict[str, Any] = {
     "underrun": 2, "overrun": 0, "overrange": 1, "subbuffered": 64, "ducking_state": 2 | 8,
     "stop_time": None, "status_data": {}, "ducked_by": [9],
     "why": "voice (stream 9) leaves 0%; suspended by a higher priority",
+}  # fmt: skip
+
+
+DUCKED = {
+    "gains": [0.1, 0.5], "suspended": [], "muted_by": [], "ducked_by": [8, 9],
+    "why": "voice (stream 8) leaves 50%; \x1bringtone (stream 9) leaves ch0 20%, others 100%",
+}  # fmt: skip
+WAITS = {
+    "gains": [0.0], "suspended": ["hard", "autopause"], "muted_by": [], "ducked_by": [8],
+    "why": "voice (stream 8) leaves 0%; suspended by a higher priority",
+}  # fmt: skip
+_VOICE = {
+    "name": "voice", "prio": 2, "duck_same_prio_policy": "last_wins", "duck_same_prio_percent": 100,
+    "duck_lower_prio_percent": 50, "preemption_by_higher": "no", "preemption_by_same": "no",
+    "transient": False,
+}  # fmt: skip
+_MUSIC = {
+    **_VOICE, "name": "music", "prio": 1, "duck_lower_prio_percent": "ch0:50,ch1:100",
+    "preemption_by_higher": "suspend", "transient": True,
+}  # fmt: skip
+DUCKING: dict[str, Any] = {
+    "order": "voice > music", "types": [_VOICE, _MUSIC],
+    "ramps": [{"name": "ducking", "duration": 60, "profile": "20:10,60:80,20:10"}],
+    "programs": [{"name": "espeak*", "type": "voice"}],
+    "devices": [
+        {"device": 0, "active": [
+            {"type": "voice", "prio": 2, "streams": [8], "pids": [9]},
+            {"type": "music", "prio": 1, "streams": [7, 10], "pids": [812]},
+        ]},
+        {"device": 1, "active": []},
+    ],
 }  # fmt: skip
 
 

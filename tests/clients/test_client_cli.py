@@ -11,7 +11,7 @@ from audiod_client.cli import run
 from audiod_protocol.events import Request
 from clients.audioctl import PCM, Cli
 from clients.fake_audiod import FakeAudiod, Peer
-from clients.rows import MPV
+from clients.rows import DUCKED, DUCKING, MPV, WAITS
 
 # ---- reading verbs ----
 
@@ -52,7 +52,7 @@ def test_devices(cli: Cli) -> None:
     assert cli.text("devices").splitlines() == [
         "* snd/0        alsa:hw:0,0",
         "               running, 48 kHz s24le3, play 4, rec 2, block 10 ms, buffer 160 ms",
-        "               volume 79% by Master, 1 stream, no xruns",
+        "               volume 79%, 1 stream, no xruns",
         "  snd/default  play 0-1, rec 0-1, volume 100%",
         "  snd/rear     play 2-3, volume 79%",
     ]
@@ -64,7 +64,7 @@ def test_devices(cli: Cli) -> None:
     assert lost[5].endswith("volume 79%") and lost[6].strip() == "here because device 3 is not there"
     assert cli.server.desk.rescanned == 1
     cli.server.desk.devices[0] |= {"muted": True, "input_muted": True}
-    assert "volume 79% by Master (muted), input muted, 1 stream" in cli.text("devices")
+    assert "volume 79% (muted), input muted, 1 stream" in cli.text("devices")
 
 
 def test_streams(cli: Cli) -> None:
@@ -85,6 +85,33 @@ def test_streams(cli: Cli) -> None:
     assert cli.text("streams").splitlines()[1].split()[4] == "paused"
     cli.server.rows = [{**MPV, "wire": "sndio", "uid": None, "type": None}]
     assert cli.text("streams").splitlines()[-1].endswith(", through sndio")
+
+
+def test_ducking(cli: Cli) -> None:
+    assert cli.text("ducking") == "no audio types are configured: nobody ducks anybody\n"
+    assert "ducking" not in cli.text("status")
+    cli.server.desk.ducking = DUCKING
+    cli.server.rows = [{**MPV, "ducking": DUCKED}, {**MPV, "id": 8, "name": "sip", "type": "voice"}]
+    assert cli.text("ducking").splitlines() == [
+        "voice > music",
+        "TYPE     LEAVES LOWER  LEAVES SAME  BY         PREEMPTED BY",
+        "voice             50%         100%  last_wins  nobody",
+        "music  ch0:50,ch1:100         100%  last_wins  higher (suspend)  transient",
+        "  program espeak*: voice",
+        "snd/0: voice: stream 8; music: streams 7, 10",
+        "  7 mpv, music: ch0 10%, ch1 50% left",
+        "    voice (stream 8) leaves 50%",
+        "    ?ringtone (stream 9) leaves ch0 20%, others 100%",
+        "snd/1: nobody plays",
+    ]
+    assert "ducking   voice > music; 1 ducked" in cli.text("status")
+    lines = cli.text("streams").splitlines()
+    assert lines[3].strip() == "ducked: ch0 10%, ch1 50% left"
+    assert lines[4].strip() == "voice (stream 8) leaves 50%"
+    assert len(lines) == 8  # of the other nothing is told
+    cli.server.rows = [{**MPV, "ducking": WAITS}]
+    assert "ducked: waits\n" in cli.text("streams")
+    assert cli.json("ducking", "--json")["streams"][0]["ducking"] == WAITS
 
 
 def test_long_lists_are_asked_for_in_pages(cli: Cli) -> None:

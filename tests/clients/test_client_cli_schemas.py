@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from clients.audioctl import Cli
 from clients.fake_desk import device_row, endpoint_row
-from clients.rows import MPV, NEWS
+from clients.rows import DUCKING, MPV, NEWS, WAITS
 from clients.schema import SCHEMAS, problems
 
 ANSWERS = [
@@ -19,6 +19,7 @@ ANSWERS = [
     ("devices", ["devices"]),
     ("sndstat", ["devices", "--sndstat"]),
     ("streams", ["streams"]),
+    ("ducking", ["ducking"]),
     ("volume", ["volume"]),
     ("volume", ["volume", "7"]),
     ("volume", ["volume", "snd/1/input"]),
@@ -42,7 +43,8 @@ ANSWERS = [
 def answer(cli: Cli, words: list[str]) -> Any:
     cli.server.desk.devices.append(device_row(1, "null", default=False))
     cli.server.desk.endpoints = [endpoint_row()]
-    cli.server.rows = [dict(MPV)]
+    cli.server.desk.ducking = DUCKING
+    cli.server.rows = [{**MPV, "ducking": WAITS}]
     cli.file("a.wav")
     return cli.json(*words, "--json")
 

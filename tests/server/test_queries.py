@@ -37,8 +37,6 @@ def test_devices(house: House, client: Client) -> None:
         "muted": False,
         "input_volume": 127,
         "input_muted": False,
-        "fader": None,
-        "input_fader": None,
         "subdevices": [
             {
                 "name": name,
@@ -75,6 +73,7 @@ def test_status(house: House, client: Client) -> None:
         "streams": 1,
         "connections": 1,
         "xruns": {"client": 0, "scheduler": 0, "driver": 0, "ours": 0},
+        "ducking": None,
     }
 
 

@@ -27,6 +27,7 @@ VERBS = {
     "status": ("[STREAM]", "Show whether audiod runs and how it does, or a stream."),
     "devices": ("[OPTIONS]", "List devices, their sub-devices, and the machine's cards."),
     "streams": ("", "List who plays and records, and what is done to the samples."),
+    "ducking": ("", "Show audio types, and who makes whom softer or wait."),
     "play": ("FILE... [OPTIONS]", "Play audio files."),
     "record": ("FILE [OPTIONS]", "Record into an audio file."),
     "volume": ("[WHICH] [VALUE]", "Show and set volumes."),

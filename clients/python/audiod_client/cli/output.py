@@ -19,6 +19,7 @@ __all__ = [
     "bold",
     "channels",
     "clean",
+    "ducked",
     "fit",
     "hertz",
     "milliseconds",
@@ -86,6 +87,20 @@ def plural(row: Mapping[str, Any], key: str) -> str:
     """A count and what it counts, `key` in the plural: `1 stream`, `no xruns`."""
     count = number(row, key)
     return f"{count:g} {key[:-1] if count == 1 else key}" if count else f"no {key}"
+
+
+def ducked(row: Mapping[str, Any]) -> list[str]:
+    """What ducking does to a stream, then who does it and why, a line each; [] for nothing."""
+    what = row.get("ducking")
+    if not isinstance(what, dict):
+        return []
+    if what.get("suspended"):
+        left = "waits"
+    else:
+        percents = [f"{100 * gain:.3g}%" for gain in what.get("gains") or [1]]
+        shown = percents if len(percents) == 1 else [f"ch{i} {percent}" for i, percent in enumerate(percents)]
+        left = f"{', '.join(shown)} left"
+    return [left, *clean(what.get("why") or "nobody knows why").split("; ")]
 
 
 def uptime(seconds: float) -> str:

@@ -38,6 +38,8 @@ def status(stream: str | None = None, /, *, context: Annotated[Context, Paramete
     lines.append(("default", _default(row.get("default") or {})))
     lines.append(("now", ", ".join(plural(row, key) for key in ("devices", "streams", "connections"))))
     lines.append(("xruns", _xruns(row.get("xruns") or {})))
+    if ducking := row.get("ducking"):
+        lines.append(("ducking", f"{text(ducking, 'order')}; {text(ducking, 'ducked')} ducked"))
     for name, value in lines:
         print(fit(f"{name:<10}{value}", WIDTH))
 

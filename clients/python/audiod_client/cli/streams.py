@@ -12,6 +12,7 @@ from audiod_client.cli.output import (
     WIDTH,
     arrow,
     channels,
+    ducked,
     fit,
     hertz,
     milliseconds,
@@ -29,7 +30,7 @@ ODD = ("notready", "underrun", "overrun", "paused", "suspended", "unsecure", "er
 
 
 def streams(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
-    """List streams; below each the conversion between it and its device."""
+    """List streams; below each the conversion between it and its device, and who makes it softer or wait."""
     with context.connect() as connection:
         found = rows(connection, "streams")
     if context.json:
@@ -45,6 +46,8 @@ def streams(*, context: Annotated[Context, Parameter(parse=False)]) -> None:
     for line, row in zip(lines[1:], found, strict=True):
         print(line)
         print(fit(indent + _what(row), WIDTH))
+        for at, why in enumerate(ducked(row)):
+            print(fit(f"{indent}{'  ' if at else 'ducked: '}{why}", WIDTH))
 
 
 def _stream(row: Mapping[str, Any]) -> tuple[str, ...]:
