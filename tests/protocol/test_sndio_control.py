@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from audiod_protocol import NEED_DATA, LocalProtocolError, RemoteProtocolError
@@ -53,6 +56,21 @@ def test_golden_descriptors(control: Descriptor, golden: bytes) -> None:
     assert control.pack(old=True) == golden[: d.SIZE_OLD]
     assert d.read(golden) == control
     assert d.read(golden[: d.SIZE_OLD]) == replace(control, display="")
+
+
+VECTORS = json.loads(
+    (Path(__file__).resolve().parents[2] / "protocol/vectors/sndio.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("case", VECTORS["descriptors"], ids=lambda case: case["name"])
+def test_vectors(case: dict[str, Any]) -> None:
+    data, fields = bytes.fromhex(case["hex"]), dict(case["fields"])
+    fields |= {"kind": Kind(fields["kind"]), "node0": Node(*fields["node0"]), "node1": Node(*fields["node1"])}
+    control = Descriptor(**fields)
+    assert d.read(data) == control
+    assert (control.pack(old=len(data) == d.SIZE_OLD) == data) is case["exact"]
+    assert (dirt(data) == []) is case["exact"]
 
 
 def words(size: int) -> st.SearchStrategy[str]:
