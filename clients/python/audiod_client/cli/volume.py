@@ -37,7 +37,8 @@ def volume(
     Parameters
     ----------
     which
-        output, input, snd/1, snd/1/input, a stream's id, a program's name or its beginning, NAME@SUBDEVICE.
+        output, input, snd/1, snd/1/input, hw/Speaker, a stream's id, a program's name or its beginning,
+        NAME@SUBDEVICE.
     value
         70%, 0.7, -6dB (a level), or a step: +5%, -5%, +2dB, 2dB-; ! mutes, and again !, sounds again.
     """
