@@ -14,6 +14,7 @@ from house import House
 from programs import HOUSE, OTHER, TCP, opened, said
 
 from audiod import board as boards
+from audiod.cards.fader import Knob
 from audiod.engine import EngineError
 from audiod.sndiocontrol import SndioControl
 
@@ -284,7 +285,45 @@ def test_what_a_sub_device_offers(two: House) -> None:
     assert own.set("server.mode[play]", 0) == ["server.mode[play]:0"]
 
 
-# ---- what the core may come to have ----
+# ---- what a card has ----
+
+
+def test_what_is_turned_on_a_card_itself(two: House) -> None:
+    desk, elsewhere = Desk(two), Desk(two, "front")
+    desk.watch(), elsewhere.watch()
+    two.dispatch.core.controls.heard(two.dispatch.core.devices[0], {"output.level": 9, "output.mute": 1})
+    two.settle_board()
+    assert desk.told() == ["output.level:9", "output.mute:1"]
+    assert elsewhere.told() == []
+
+
+def test_further_knobs_of_a_card_and_its_jacks(two: House, logged: io.StringIO) -> None:
+    controls, device = two.dispatch.core.controls, two.dispatch.core.devices[0]
+    turned: list[tuple[str, int]] = []
+    device.turn_knob = lambda name, value: turned.append((name, value))
+    desk, elsewhere = Desk(two, old=True), Desk(two, "front")
+    desk.watch(), elsewhere.watch()
+    knobs = {"hw/Headphone.level": Knob(5, 127), "hw/MicBoost.mute": Knob(0, 1)}
+    knobs["hw/Headphone.plug"] = Knob(1, 1, fixed=True)
+    controls.elements.appeared(device, knobs)
+    two.settle_board()
+    assert desk.told() == ["hw/Headphone.level=5", "hw/MicBoost.mute=0", "hw/Headphone.plug=1", "sync"]
+    assert desk.find("hw/MicBoost.mute").kind is Kind.SW
+    assert desk.set("hw/Headphone.level", 100) == ["hw/Headphone.level:100"]
+    assert turned == [("hw/Headphone.level", 100)]
+    controls.elements.heard(device, {"hw/Headphone.plug": 0, "hw/Headphone.level": 99})
+    two.settle_board()
+    assert desk.told() == ["hw/Headphone.plug:0", "hw/Headphone.level:99"]
+    assert desk.set("hw/Headphone.plug", 1) == ["hw/Headphone.plug:0"], "it can only be read"
+    assert len(said(logged, "control.refused")) == 1 and len(turned) == 1
+    assert desk.set("server.device[1]", 1)[0] == "-output.level"
+    assert not any(name.startswith("hw/") for name in desk.knows())
+    assert desk.set("server.device[0]", 1)[-1] == "sync"
+    assert desk.knows()["hw/Headphone.level"] == 99
+    controls.elements.gone(device)
+    two.settle_board()
+    assert sorted(desk.told()) == ["-hw/Headphone.level", "-hw/Headphone.plug", "-hw/MicBoost.mute", "sync"]
+    assert elsewhere.told() == []
 
 
 @pytest.mark.parametrize(
