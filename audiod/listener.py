@@ -139,7 +139,7 @@ class Listener:
         way = Way.NATIVE if self._wire is Wire.NATIVE else peer.way
         verdict = admit(self._rules, way, peer.uid, peer.gids, Session.UNASKED)
         if isinstance(verdict, Fault):
-            self._log.warning("client.refused", **peer.facts, reason=verdict.message)
+            self._log.warning("client.refused", **peer.facts, reason=verdict.message, hint=verdict.hint)
             turn_away(sock, verdict, self._wire)
         else:
             accepted(sock, peer, self._wire)
