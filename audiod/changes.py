@@ -73,6 +73,7 @@ def flatten(config: Config) -> dict[str, Value]:
             f"{at}.hold": device.hold,
             f"{at}.autovol": device.autovol,
             f"{at}.mixer": str(device.mixer),
+            f"{at}.elements": device.elements,
             f"{at}.alternates": [config.devices[number].text for number in device.alternates],
             f"{at}.on_loss": str(device.rule.on_loss),
             f"{at}.on_new": str(device.rule.on_new),

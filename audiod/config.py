@@ -70,6 +70,7 @@ class DeviceConfig:
     alternates: tuple[int, ...] = ()
     rule: Rule = PLAIN
     mixer: Use = Use.AUTO
+    elements: bool = False
 
     def row(self) -> Device:
         """As clients see it, not open."""
@@ -327,6 +328,7 @@ def _device(
         hold=known.pick(at + "hold", one.settings.get("hold"), default=False),
         autovol=known.pick(at + "autovol", one.settings.get("autovol"), default=False),
         mixer=Use(known.pick(at + "mixer", one.settings.get("mixer"), default=Use.AUTO)),
+        elements=known.pick(at + "elements", one.settings.get("elements"), default=False),
         dither=True if spec.dither is None else spec.dither,
         stall=STALL if spec.stall is None else spec.stall,
         alternates=one.alternates,

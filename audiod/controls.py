@@ -19,6 +19,7 @@ from audiod_protocol.limits import ROWS_MAX, VOL_MAX
 
 from audiod import policy
 from audiod.choices import DEFAULT, DEVICE, MODES, Choices
+from audiod.elements import NAME, Elements
 from audiod.program import PROGRAMS_MAX, Program, Programs
 from audiod.saved import Saved, SavedChoice, SavedDevice, SavedProgram
 
@@ -43,6 +44,7 @@ class Controls:
         self.programs = Programs()
         self.choices = Choices(core)
         self.choices.changed = lambda: self.changed()
+        self.elements = Elements(core)
         self.restored: Callable[[], None] = self.choices.take_chosen  # they are what they were at the end
         self.changed: Callable[[], None] = lambda: None  # something that survives a restart did
         self._core = core
@@ -69,6 +71,9 @@ class Controls:
         """Set a control.  Raises FaultError: ENOENT, ENODEV, or EINVAL for a value out of its range."""
         if name == DEVICE or name in MODES:
             self.choices.set(name, value, subdevice)
+            return
+        if NAME.fullmatch(name):
+            self.elements.set(self._device(device), name, value)
             return
         match = _NAME.fullmatch(name)
         if match is None:
@@ -251,6 +256,7 @@ class Controls:
         for name in _DEVICE_FIELD:
             for device in self._core.devices:
                 yield _device_row(device, name)
+        yield from self.elements.rows()
 
     def _program_row(self, program: Program, what: str) -> Row:
         sub = self._core.subdevices.get(program.subdevice)

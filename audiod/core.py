@@ -19,7 +19,7 @@ from audiod_protocol.params import Enc, Mode, Par
 
 from audiod import policy
 from audiod.baton import Conductor, NoDucking
-from audiod.cards.fader import Faders
+from audiod.cards.fader import Faders, Knob
 from audiod.controls import Controls
 from audiod.fallback import PLAIN, Rule
 from audiod.policy import Culprit
@@ -88,6 +88,8 @@ class Device:
     xruns: int = 0
     apply: Callable[[], None] = lambda: None  # engine and card take over volumes and mutes
     faders: Faders = field(default_factory=Faders)  # what its card does of them
+    knobs: dict[str, Knob] = field(default_factory=dict)  # what else its card has, by the names of controls
+    turn_knob: Callable[[str, int], None] = lambda name, value: None  # its card takes one over
 
     @property
     def played(self) -> float:
@@ -289,6 +291,8 @@ class Core:
             "muted": device.muted,
             "input_volume": device.input_volume,
             "input_muted": device.input_muted,
+            "fader": None if device.faders.play is None else device.faders.play.element,
+            "input_fader": None if device.faders.rec is None else device.faders.rec.element,
             "subdevices": [self._sub_row(sub, device) for sub in subs],
             "xruns": device.xruns,
             "streams": sum(s.sub.device == device.number for s in self.streams.values()),

@@ -202,6 +202,7 @@ class Devices:
             alternates=conf.alternates,
             rule=conf.rule,
             mixer=conf.mixer,
+            elements=conf.elements,
         )
         device.next = None if conf == device.conf else conf
         if device.waiting:

@@ -81,7 +81,7 @@ class Dispatch:
         self.devices.on_lost = lambda number, errno: self.alternates.lost(number, errno)
         self.cards = cards or Scanner()
         self.cards.on_change = self._cards_changed
-        self.mixers = Mixers(self.devices, self.cards, self.core.controls.heard)
+        self.mixers = Mixers(self.devices, self.cards, self.core.controls)
         self.devices.on_configured = self.mixers.look
         self.sessions: dict[int, Session | SndioSession] = {}
         self.board = Board(self.core)

@@ -229,6 +229,7 @@ DEVICE = {
     "hold": _BOOL,
     "autovol": _BOOL,
     "mixer": Key(Literal[tuple(map(str, Use))], "one of " + ", ".join(Use)),
+    "elements": _BOOL,
 } | (_FORMAT | _RULE)
 SUBDEVICE = {
     "name": Key(str, "a name", _name),

@@ -180,6 +180,15 @@ class Fader:
         return 1.0 if level == self.found else self.steps[level].gain
 
 
+@dataclass(frozen=True)
+class Knob:
+    """A further knob of a card, or a jack, as it is now; `fixed`: it can only be read."""
+
+    value: int
+    most: int
+    fixed: bool = False
+
+
 @dataclass
 class Faders:
     """What a device's card does of its volumes itself; `turn` tells it that they have been set."""

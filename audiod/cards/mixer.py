@@ -16,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
+from audiod_protocol.limits import VOL_MAX
 
 from audiod import log
 from audiod.cards import kernel
 from audiod.cards.desk import Desk, Found, Knobs, Wanted
-from audiod.cards.fader import Fader, Faders, Use
+from audiod.cards.fader import Fader, Faders, Knob, Use
 from audiod.cards.inventory import PLAY, REC, Card
 from audiod.cards.libasound import AlsaError, Library, NoLibraryError
 from audiod.cards.panel import Panel
@@ -28,6 +29,7 @@ from audiod.cards.panel import Panel
 if TYPE_CHECKING:
     from audiod.cards.scan import Scanner
     from audiod.config import DeviceConfig
+    from audiod.controls import Controls
     from audiod.core import Device
     from audiod.devices import Devices
     from audiod.opening import OpenDevice
@@ -36,7 +38,6 @@ READY_LIMIT = 1.0  # seconds that an open waits for a card's mixer; then softwar
 THREADS_MAX = 16  # that wait for cards at a time: as many as there are devices
 
 T = TypeVar("T")
-Hear = Callable[["Device", Mapping[str, int]], None]  # controls by their names
 
 
 def open_panel(number: int) -> Knobs:
@@ -46,11 +47,12 @@ def open_panel(number: int) -> Knobs:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a device's volumes are, and how they are used."""
+    """Where a device's volumes are, and how they are used; `further`: its other knobs are wanted, too."""
 
     card: Card
     device: int
     use: Use
+    further: bool = False
 
 
 @dataclass(eq=False)
@@ -63,16 +65,13 @@ class _Run:
 
 
 class Mixers:
-    """The mixers of all devices that have one.
+    """The mixers of all devices that have one; `controls` are told what is set on a card."""
 
-    `hear` is told what was set on a card.
-    """
-
-    def __init__(self, devices: Devices, cards: Scanner, hear: Hear) -> None:
+    def __init__(self, devices: Devices, cards: Scanner, controls: Controls) -> None:
         self.open_panel: Callable[[int], Knobs] = open_panel
         self._devices = devices
         self._cards = cards
-        self._hear = hear
+        self._controls = controls
         self._limiter = trio.CapacityLimiter(THREADS_MAX)
         self._nursery: trio.Nursery | None = None
         self._looks = 0
@@ -110,16 +109,16 @@ class Mixers:
             self._nursery.start_soon(self._serve, device.row, run)
 
     def _place(self, conf: DeviceConfig) -> Place | None:
-        if conf.spec.driver != "alsa" or conf.mixer is Use.SOFTWARE:
+        if conf.spec.driver != "alsa" or (conf.mixer is Use.SOFTWARE and not conf.elements):
             return None
         pcm = kernel.resolve(conf.spec.argument, self._cards.roots)
         if pcm is None or self._cards.refuses(pcm) is not None:
             return None
         found = kernel.find_pcm(pcm, self._cards.roots)
-        return None if found is None else Place(*found, conf.mixer)
+        return None if found is None else Place(*found, conf.mixer, conf.elements)
 
     async def _serve(self, row: Device, run: _Run) -> None:
-        mixer = Mixer(row, run.place, self._hear, self.open_panel, self._limiter)
+        mixer = Mixer(row, run.place, self._controls, self.open_panel, self._limiter)
         looks, lost = self._looks, False
         with run.scope:
             try:
@@ -140,19 +139,20 @@ class Mixer:
         self,
         row: Device,
         place: Place,
-        hear: Hear,
+        controls: Controls,
         open_panel: Callable[[int], Knobs],
         limiter: trio.CapacityLimiter,
     ) -> None:
         self._row = row
         self._place = place
-        self._hear = hear
+        self._controls = controls
         self._open = open_panel
         self._limiter = limiter
         self._knobs: Knobs | None = None
         self._descriptors: list[int] = []
         self._calling = threading.Lock()  # the card has one caller at a time
         self._over = False
+        self._open_now = False
         self._faders = Faders()
         self._set: dict[str, tuple[int, bool]] = {}  # what the card was told last, or has told
         self._wanted: dict[str, Wanted] = {}
@@ -164,7 +164,7 @@ class Mixer:
         try:
             before = self._levels()
             desk = await self._call(self._begin)
-            if not desk.faders():
+            if not desk.found() and not desk.jacks():
                 self._log.debug("mixer.none", reason="the card has no volume of its own")
                 return False
             self._take_over(desk, before)
@@ -173,10 +173,11 @@ class Mixer:
                 await self._wait()
                 wanted, self._wanted, self._news = self._wanted, {}, trio.Event()
                 self._told(await self._call(partial(desk.turn, wanted)))
+                self._controls.elements.heard(self._row, _plugs(desk.jacks()))
         except NoLibraryError as error:
             self._log.debug("mixer.none", reason=str(error))
         except AlsaError as error:
-            if not self._faders.play and not self._faders.rec:
+            if not self._open_now:
                 self._log.debug("mixer.none", reason=str(error))
             else:
                 self._log.warning("mixer.lost", reason=f"{error}: its volume is software's now")
@@ -202,14 +203,29 @@ class Mixer:
             self._wanted[direction] = Wanted(moved, muted)
             self._news.set()
 
+    def turn_knob(self, name: str, value: int) -> None:
+        """A further knob of the card is to be set."""
+        word, _, what = name.removeprefix(_HW).rpartition(".")
+        want = self._wanted.setdefault(word, Wanted())
+        if what == "level":
+            want.level = value
+        else:
+            want.muted = bool(value)
+        self._news.set()
+
     # ---- what was set there ----
 
     def _told(self, found: Mapping[str, Found]) -> None:
         """Take over what the card says, unless somebody here has set that direction meanwhile."""
         values: dict[str, int] = {}
+        further: dict[str, int] = {}
         for direction, one in found.items():
             fader = self._fader(direction)
-            if fader is None or direction in self._wanted:
+            if direction in self._wanted:
+                continue
+            if direction not in _SIDE:
+                further |= _values(direction, one)
+            if fader is None:
                 continue
             level, muted = self._levels()[direction]
             if one.level is not None:
@@ -220,30 +236,40 @@ class Mixer:
                 values[f"{_SIDE[direction]}.mute"] = int(muted)
             self._set[direction] = level, muted
         if values:
-            self._hear(self._row, values)
+            self._controls.heard(self._row, values)
+        self._controls.elements.heard(self._row, further)
 
     # ---- begin and end ----
 
     def _begin(self) -> Desk:
         self._knobs = self._open(self._place.card.number)
         self._descriptors = self._knobs.descriptors()
-        return Desk(self._knobs, self._place.device)
+        place = self._place
+        faders = place.use is not Use.SOFTWARE
+        return Desk(self._knobs, place.device, faders=faders, further=place.further)
 
     def _take_over(self, desk: Desk, before: Mapping[str, tuple[int, bool]]) -> None:
         faders, row, now = desk.faders(), self._row, self._levels()
         self._faders = Faders(faders.get(PLAY), faders.get(REC), self.turn)
         row.faders = self._faders
-        self._log.info("mixer.open", **{direction: fader.element for direction, fader in faders.items()})
+        self._open_now = True
+        known = {key: one for key, one in desk.found().items() if key not in _SIDE}
+        self._log.info("mixer.open", **{d: fader.element for d, fader in faders.items()}, further=len(known))
+        row.turn_knob = self.turn_knob
+        values = [_values(key, one) for key, one in known.items()] + [_plugs(desk.jacks())]
+        self._controls.elements.appeared(row, {n: _knob(n, v) for one in values for n, v in one.items()})
         restored = self._place.use is Use.RESTORE and row.chosen
         # what was set while the card was opened counts, too
-        found = {d: one for d, one in desk.found().items() if not restored and now[d] == before[d]}
-        self._told(found)
+        mine = {d: one for d, one in desk.found().items() if d in _SIDE and now[d] == before[d]}
+        self._told({} if restored else mine)
         row.apply()
 
     def _end(self) -> None:
         if self._row.faders is self._faders:
             self._row.faders = Faders()
+            self._row.turn_knob = lambda name, value: None
             self._row.apply()
+            self._controls.elements.gone(self._row)
         self._over = True
         self._close()
 
@@ -254,7 +280,7 @@ class Mixer:
         return {PLAY: (row.volume, row.muted), REC: (row.input_volume, row.input_muted)}
 
     def _fader(self, direction: str) -> Fader | None:
-        return self._faders.play if direction == PLAY else self._faders.rec
+        return {PLAY: self._faders.play, REC: self._faders.rec}.get(direction)
 
     async def _wait(self) -> None:
         """Until there is news from here or there."""
@@ -292,3 +318,18 @@ class Mixer:
 
 
 _SIDE = {PLAY: "output", REC: "input"}
+_HW = "hw/"  # what names of further knobs begin with
+
+
+def _values(word: str, one: Found) -> dict[str, int]:
+    """Controls of a further knob, by their names."""
+    told = ("level", one.level), ("mute", None if one.muted is None else int(one.muted))
+    return {f"{_HW}{word}.{what}": value for what, value in told if value is not None}
+
+
+def _plugs(jacks: Mapping[str, bool]) -> dict[str, int]:
+    return {f"{_HW}{word}.plug": int(plugged) for word, plugged in jacks.items()}
+
+
+def _knob(name: str, value: int) -> Knob:
+    return Knob(value, VOL_MAX if name.endswith(".level") else 1, fixed=name.endswith(".plug"))

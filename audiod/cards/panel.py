@@ -8,6 +8,7 @@ answers over its wire): a thread of its own makes them, one at a time.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_short, c_uint, c_void_p
@@ -19,6 +20,8 @@ from audiod.cards.fader import Element
 from audiod.cards.inventory import PLAY, REC, Span
 from audiod.cards.libasound import AlsaError, Library
 
+_CARD = 0  # the interface of elements that are about the whole card
+_JACK = re.compile(r"(?<! Phantom) Jack$")  # a phantom jack is there for good
 CHANNELS = range(32)  # that a simple element can have
 _WORD = {PLAY: "playback", REC: "capture"}
 
@@ -50,6 +53,15 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # as libasound's; a getter of a nam
     "mixer_selem_get_index": (c_uint, c_void_p),
     "mixer_selem_is_active": (c_int, c_void_p),
     "mixer_selem_has_capture_switch_exclusive": (c_int, c_void_p),
+    "mixer_get_hctl": (c_int, c_void_p, c_char_p, _out(c_void_p)),
+    "hctl_first_elem": (c_void_p, c_void_p),
+    "hctl_elem_next": (c_void_p, c_void_p),
+    "hctl_elem_get_name": (c_char_p, c_void_p),
+    "hctl_elem_get_interface": (c_int, c_void_p),
+    "hctl_elem_read": (c_int, c_void_p, c_void_p),
+    "ctl_elem_value_malloc": (c_int, _out(c_void_p)),
+    "ctl_elem_value_free": (None, c_void_p),
+    "ctl_elem_value_get_boolean": (c_int, c_void_p, c_uint),
 }
 for _side in _WORD.values():
     _SIGNATURES |= {
@@ -83,6 +95,7 @@ class Panel:
     def __init__(self, library: Library, number: int) -> None:
         library.declare(_SIGNATURES)
         self._lib = library
+        self._number = number
         self._quiet()
         self._mixer = c_void_p()
         library.call("mixer_open", byref(self._mixer), 0)
@@ -133,8 +146,9 @@ class Panel:
         word, raw, on = _WORD[direction], [], []
         for channel in self._channels(element, direction):
             value, switch = c_long(), c_int()
-            self._on(element, f"get_{word}_volume", channel, byref(value))
-            raw.append(value.value)
+            if element.volume(direction):
+                self._on(element, f"get_{word}_volume", channel, byref(value))
+                raw.append(value.value)
             if element.switch(direction):
                 self._on(element, f"get_{word}_switch", channel, byref(switch))
                 on.append(bool(switch.value))
@@ -148,6 +162,26 @@ class Panel:
     def switch(self, element: Element, direction: str, on: bool) -> None:
         """Switch all channels on or off."""
         self._on(element, f"set_{_WORD[direction]}_switch_all", int(on))
+
+    def jacks(self) -> dict[str, bool]:
+        """Whether something is plugged in, by the jacks' names without that word."""
+        found: dict[str, bool] = {}
+        hctl = c_void_p()
+        try:
+            self._lib.call("mixer_get_hctl", self._mixer, b"hw:%d" % self._number, byref(hctl))
+            with self._lib.allocated("ctl_elem_value") as value:
+                one = self._lib.call("hctl_first_elem", hctl)
+                while one:
+                    name = (self._lib.call("hctl_elem_get_name", one) or b"").decode(errors="replace")
+                    if self._lib.call("hctl_elem_get_interface", one) == _CARD and _JACK.search(name):
+                        self._lib.call("hctl_elem_read", one, value)
+                        plugged = bool(self._lib.call("ctl_elem_value_get_boolean", value, 0))
+                        found[_JACK.sub("", name)] = plugged
+                    one = self._lib.call("hctl_elem_next", one)
+        except AlsaError as error:
+            if error.errno == ENODEV:
+                raise
+        return found
 
     # ---- within ----
 

@@ -25,7 +25,7 @@ class Knob:
     raw: list[int]
     span: Span = field(default_factory=lambda: Span(0, 87))  # as an HDA codec has
     db: Callable[[int], int] | None = lambda raw: (raw - 87) * 75
-    on: bool | None = True
+    on: bool | None = True  # raw of nothing: it has a switch alone
 
 
 @dataclass
@@ -35,6 +35,7 @@ class FakeCard:
     knobs: dict[tuple[str, str], Knob] = field(default_factory=dict)
     gone: bool = False
     only: int = 1
+    jacks: dict[str, bool] = field(default_factory=dict)
     panels: list[FakePanel] = field(default_factory=list)
     log: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -106,9 +107,9 @@ class FakePanel:
         play, rec = (self.card.knobs.get((name, direction)) for direction in ("play", "rec"))
         return Element(
             name,
-            play_volume=play is not None,
+            play_volume=play is not None and bool(play.raw),
             play_switch=play is not None and play.on is not None,
-            rec_volume=rec is not None,
+            rec_volume=rec is not None and bool(rec.raw),
             rec_switch=rec is not None and rec.on is not None,
         )
 
@@ -138,6 +139,9 @@ class FakePanel:
         knob.raw = [value - value % self.card.only for value in raw]
         self._seen[element.name, direction] = Reading(tuple(raw), knob.on)
         self.card.turned()
+
+    def jacks(self) -> dict[str, bool]:
+        return dict(self.card.jacks)
 
     def switch(self, element: Element, direction: str, on: bool) -> None:
         self.card.log.append((element.name, direction, "on" if on else "off"))

@@ -27,7 +27,8 @@ def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True)
         "device": number, "name": name, "driver": name.partition(":")[0], "state": "running", "reason": None,
         "mode": "play,rec", "rate": 48000, "round": 480, "bufsz": 7680, "encoding": "s24le3",
         "play_channels": 4, "rec_channels": 2, "default": default, "volume": 100, "muted": False,
-        "input_volume": 127, "input_muted": False, "xruns": 0, "streams": 1, "subdevices": [],
+        "input_volume": 127, "input_muted": False, "fader": "Master", "input_fader": None, "xruns": 0,
+        "streams": 1, "subdevices": [],
     }  # fmt: skip
     front = {"name": "default", "mode": "play,rec", "play": [0, 1], "rec": [0, 1], "volume": 127}
     rear = {"name": "rear", "mode": "play", "play": [2, 3], "rec": [0, 1], "volume": 100}
@@ -75,6 +76,7 @@ class Desk:
     remembered: list[Row] = field(
         default_factory=list
     )  # like streams, but only name, subdevice, volume, muted
+    elements: list[Row] = field(default_factory=list)  # further knobs of cards
     endpoints: list[Row] = field(default_factory=list)  # of `card`, and what ALSA has besides
     ducking: Row | None = None
     news: list[tuple[str, Row]] = field(default_factory=list)  # told to whoever subscribes to their topics
@@ -104,6 +106,7 @@ class Desk:
                 ("input", "input_volume", "input_muted"),
             ):
                 found += self._pair(base, row[level], row[mute], row["device"], None)
+        found += self.elements
         seen = set()
         for row in [*self.streams, *self.remembered]:
             app = (program(str(row.get("name", ""))), row.get("subdevice"))
@@ -140,6 +143,10 @@ class Desk:
             for row in self.devices:
                 row["default"] = row["device"] == value
             return
+        for row in self.elements:
+            if row["name"] == name:
+                row["value"] = value
+                return
         key = {"level": "volume", "mute": "muted"}[kind]
         stored = bool(value) if kind == "mute" else value
         if base in ("output", "input"):

@@ -52,7 +52,7 @@ def test_devices(cli: Cli) -> None:
     assert cli.text("devices").splitlines() == [
         "* snd/0        alsa:hw:0,0",
         "               running, 48 kHz s24le3, play 4, rec 2, block 10 ms, buffer 160 ms",
-        "               volume 79%, 1 stream, no xruns",
+        "               volume 79% by Master, 1 stream, no xruns",
         "  snd/default  play 0-1, rec 0-1, volume 100%",
         "  snd/rear     play 2-3, volume 79%",
     ]
@@ -64,7 +64,7 @@ def test_devices(cli: Cli) -> None:
     assert lost[5].endswith("volume 79%") and lost[6].strip() == "here because device 3 is not there"
     assert cli.server.desk.rescanned == 1
     cli.server.desk.devices[0] |= {"muted": True, "input_muted": True}
-    assert "volume 79% (muted), input muted, 1 stream" in cli.text("devices")
+    assert "volume 79% by Master (muted), input muted, 1 stream" in cli.text("devices")
 
 
 def test_streams(cli: Cli) -> None:

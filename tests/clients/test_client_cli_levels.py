@@ -49,6 +49,30 @@ def test_volume_shows(desk: Cli) -> None:
     assert not [name for name in names if name.startswith("stream/")]
 
 
+def test_further_knobs_of_a_card(desk: Cli) -> None:
+    fake = desk.server.desk
+    for name, value in (
+        ("Speaker.level", 100),
+        ("Speaker.mute", 1),
+        ("Speaker.plug", 0),
+        ("Loop.mute", 0),
+        ("Mic.plug", 1),
+    ):
+        most = 127 if name.endswith("level") else 1
+        fake.elements.append(fake._row(f"hw/{name}", "num" if most > 1 else "sw", value, most, 0, None))
+    lines = desk.text("volume").splitlines()
+    assert lines[3:6] == [
+        "hw/Speaker    snd/0        79% (-9.0 dB), muted, not plugged in  -",
+        "hw/Loop       snd/0        on                                    -",
+        "hw/Mic        snd/0        plugged in                            -",
+    ]
+    assert desk.text("volume", "hw/Speaker", "50%") == (
+        "hw/Speaker of snd/0: 50% (-21.1 dB), muted, not plugged in\n"
+    )
+    assert desk.text("mute", "snd/0/hw/Loop") == "hw/Loop of snd/0: muted\n"
+    assert [row["value"] for row in fake.elements] == [64, 1, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("word", "shown"),
     [

@@ -15,7 +15,7 @@ import trio
 import trio.testing
 from cards.fake_panel import FakeCard, Knob
 from cards.kernels import PCI, FakeKernel
-from house import Client, House
+from house import Client, House, Refused
 
 from audiod import policy
 from audiod.cards.fader import Use
@@ -51,7 +51,11 @@ class Desk:
 
     def told(self) -> list[tuple[str, str, int]]:
         """Changes of the device's controls that the client was told of."""
-        rows = [row for _, row in self.client.told("changed") if row["name"].startswith(("output", "input"))]
+        rows = [
+            row
+            for _, row in self.client.told("changed")
+            if row["name"].startswith(("output", "input", "hw/"))
+        ]
         return [(row["event"], row["name"], row["value"]) for row in rows]
 
     async def until(self, is_so: object) -> None:
@@ -69,6 +73,9 @@ async def desk(
     knobs: dict[tuple[str, str], Knob] | None = None,
     use: Use = Use.AUTO,
     saved: Saved | None = None,
+    *,
+    elements: bool = False,
+    jacks: dict[str, bool] | None = None,
 ) -> AsyncIterator[Desk]:
     machine = FakeKernel(folder)
     machine.plug(0, "PCH", f"{PCI}/0000:00:1f.3", "0p", "0c")
@@ -77,11 +84,11 @@ async def desk(
     dispatch.cards = dispatch.mixers._cards = Scanner(roots=machine.roots)
     dispatch.devices.opening = dispatch.cards.opening
     device = dispatch.devices.all[0]
-    device.conf = changed(device.conf, mixer=use)
+    device.conf = changed(device.conf, mixer=use, elements=elements)
     if saved is not None:
         dispatch.core.controls.restore(saved)
     made = {key: Knob(list(raw)) for key, raw in HDA.items()} if knobs is None else knobs
-    card = FakeCard(made)
+    card = FakeCard(made, jacks=jacks or {})
     dispatch.mixers.open_panel = card.open
     client = house.connect()
     client.call("subscribe", topics=["controls"])
@@ -343,3 +350,119 @@ async def test_whatever_goes_wrong_the_server_runs_on(
         d.client.open(start=True)
         d.set("output.level", 60)
         assert d.house.device.gain == policy.gain(60)
+
+
+# ---- further knobs ----
+
+
+def many() -> dict[tuple[str, str], Knob]:
+    return {
+        ("Master", "play"): Knob([60, 60]),
+        ("Speaker", "play"): Knob([87, 80]),
+        ("Mic", "play"): Knob([0, 0]),
+        ("Mic", "rec"): Knob([87], on=None),
+        ("Auto-Mute Mode of 7.1", "play"): Knob([], on=True),
+        ("Auto-Mute Mode of 5.1", "play"): Knob([], on=False),
+        ("2nd Boost", "rec"): Knob([1], Span(0, 3), lambda raw: raw * 1000, on=None),
+    }
+
+
+def knobs_of(d: Desk) -> dict[str, tuple[str, int, int]]:
+    rows = d.client.call("controls")["controls"]
+    return {
+        row["name"]: (row["type"], row["value"], row["max"])
+        for row in rows
+        if row["name"].startswith("hw/") and row["device"] == 0
+    }
+
+
+async def test_further_knobs_are_not_there_unasked(tmp_path: Path) -> None:
+    async with desk(tmp_path, many()) as d:
+        await d.until(lambda: d.house.dispatch.devices.all[0].row.faders.play is not None)
+        assert knobs_of(d) == {}
+        (row,) = d.client.call("devices")["devices"]
+        assert (row["fader"], row["input_fader"]) == ("Master", "Mic")
+        with pytest.raises(Refused, match=r"no control 'hw/Speaker\.level'"):
+            d.set("hw/Speaker.level", 1)
+        d.house.dispatch.mixers.look()
+
+
+async def test_further_knobs_by_words_of_ours(tmp_path: Path) -> None:
+    jacks = {"Headphone": False, "HDMI/DP,pcm=3": True}
+    async with desk(tmp_path, many(), elements=True, jacks=jacks) as d:
+        await d.until(lambda: knobs_of(d))
+        assert knobs_of(d) == {
+            "hw/Speaker.level": ("num", 127, 127),
+            "hw/Speaker.mute": ("sw", 0, 1),
+            "hw/Mic.level": ("num", 1, 127),
+            "hw/Mic.mute": ("sw", 0, 1),
+            "hw/AutoMuteMod.mute": ("sw", 0, 1),
+            "hw/AutoMuteMo2.mute": ("sw", 1, 1),
+            "hw/ndBoost.level": ("num", level_of(-20), 127),
+            "hw/Headphone.plug": ("sw", 0, 1),
+            "hw/HDMIDPpcm3.plug": ("sw", 1, 1),
+        }
+        assert {event for event, name, _ in d.told() if name.startswith("hw/")} == {"new"}
+
+
+async def test_a_further_knob_in_both_directions(tmp_path: Path) -> None:
+    async with desk(tmp_path, many(), elements=True, jacks={"Headphone": False}) as d:
+        await d.until(lambda: knobs_of(d))
+        d.client.told("changed")
+        d.set("hw/Speaker.level", level_of(-12))
+        d.set("hw/Speaker.mute", 1)
+        await d.until(lambda: d.card.knobs["Speaker", "play"].on is False)
+        assert d.card.knobs["Speaker", "play"].raw == [71, 64], "its balance stays"
+        assert d.card.knobs["Master", "play"].raw == [60, 60]
+        d.card.jacks["Headphone"] = True
+        d.card.turn("Mic", "play", 87, 87, on=False)
+        await d.until(lambda: knobs_of(d)["hw/Headphone.plug"][1])
+        assert (knobs_of(d)["hw/Mic.level"][1], knobs_of(d)["hw/Mic.mute"][1]) == (127, 1)
+        assert d.values("output.level", "output.mute") == [level_of(-20.25), 0]
+        for name, value, why in (
+            ("hw/Headphone.plug", 0, "can only be read"),
+            ("hw/Mic.mute", 2, r"is 0\.\.1, not 2"),
+            ("hw/None.level", 0, "has no control"),
+        ):
+            with pytest.raises(Refused, match=why):
+                d.set(name, value)
+        d.card.unplug()
+        await d.until(lambda: not knobs_of(d))
+        gone = [name for event, name, _ in d.told() if event == "gone"]
+        assert len(gone) == 8 and all(name.startswith("hw/") for name in gone)
+
+
+async def test_further_knobs_where_the_volume_is_softwares(tmp_path: Path) -> None:
+    async with desk(tmp_path, many(), Use.SOFTWARE, elements=True) as d:
+        await d.until(lambda: knobs_of(d))
+        assert "hw/Master.level" in knobs_of(d) and "hw/MicRec.level" in knobs_of(d)
+        d.set("output.level", 10)
+        d.set("hw/Master.level", 0)
+        await d.until(lambda: d.card.knobs["Master", "play"].raw == [0, 0])
+        assert d.card.log == [("Master", "play", 0, 0)]
+        assert d.house.dispatch.devices.all[0].row.played == policy.gain(10)
+
+
+class Viewer:
+    """Somebody with sndioctl."""
+
+    subdevice = "default"
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *args: None
+
+
+async def test_programs_of_sndio_see_them_too(tmp_path: Path) -> None:
+    async with desk(tmp_path, many(), elements=True, jacks={"Headphone": True}) as d:
+        await d.until(lambda: knobs_of(d))
+        board, viewer = d.house.dispatch.board, Viewer()
+        board.attach(viewer)
+        seen = [board.find("default", addr) for addr in board.visible("default")]
+        told = {
+            (one.descriptor.group, one.descriptor.node0.name, one.descriptor.func): one.descriptor.value
+            for one in seen
+            if one is not None
+        }
+        assert told["hw", "Speaker", "level"] == 127 and told["hw", "Headphone", "plug"] == 1
+        assert told["hw", "AutoMuteMo2", "mute"] == 1
+        board.detach(viewer)

@@ -37,6 +37,8 @@ def test_devices(house: House, client: Client) -> None:
         "muted": False,
         "input_volume": 127,
         "input_muted": False,
+        "fader": None,
+        "input_fader": None,
         "subdevices": [
             {
                 "name": name,

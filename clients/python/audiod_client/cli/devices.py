@@ -98,7 +98,7 @@ def _device(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{text(row, 'state')}, {format}, block {block}, buffer {buffer}",
         *reason,
-        f"volume {_percent(row)}{_muted(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
+        f"volume {_percent(row)}{_fader(row)}{_muted(row)}, {plural(row, 'streams')}, {plural(row, 'xruns')}",
     ]
 
 
@@ -106,6 +106,11 @@ def _muted(row: Mapping[str, Any]) -> str:
     """What of the two mutes is on."""
     both = (("muted", " (muted)"), ("input_muted", ", input muted"))
     return "".join(shown for key, shown in both if row.get(key))
+
+
+def _fader(row: Mapping[str, Any]) -> str:
+    """Whose the volume is, where it is the card's."""
+    return f" by {clean(row['fader'])}" if row.get("fader") else ""
 
 
 def _subdevice(row: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,15 @@ class Knob:
         return self.base if self.default else f"{self.where}/{self.base}"
 
     def show(self) -> str:
-        return show_volume(self.level) + (", muted" if self.muted else "")
+        has = {str(row.get("name", "")).rpartition(".")[2]: row for row in self.rows}
+        words = [show_volume(self.level)] if "level" in has or not has else []
+        if self.muted:
+            words.append("muted")
+        elif has.keys() == {"mute"}:
+            words.append("on")  # a card's switch
+        if "plug" in has:
+            words.append("plugged in" if has["plug"].get("value") else "not plugged in")
+        return ", ".join(words)
 
     def set(self, connection: Connection, what: str, value: int) -> Row:
         """Set its "level" or "mute"; the answer, for programs."""
@@ -82,14 +90,14 @@ def all_knobs(connection: Connection) -> list[Knob]:
     knobs: dict[tuple[object, ...], Knob] = {}
     for row in rows(connection, "controls"):
         base, _, kind = str(row.get("name", "")).rpartition(".")
-        if kind not in ("level", "mute") or base.startswith("stream/"):
+        if kind not in ("level", "mute", "plug") or base.startswith("stream/"):
             continue
         key = (base, row.get("device"), row.get("subdevice"))
         knob = knobs.setdefault(key, Knob(base, row.get("device"), row.get("subdevice")))
         knob.rows.append(row)
         if kind == "level":
             knob.level = int(number(row, "value"))
-        else:
+        elif kind == "mute":
             knob.muted = bool(row.get("value"))
     default = next((d.get("device") for d in rows(connection, "devices") if d.get("default")), None)
     streams = rows(connection, "streams")

@@ -13,7 +13,7 @@ from audiod_client.cli.context import Context, UsageError
 from audiod_client.cli.knob import Knob, all_knobs, find_knob
 from audiod_client.cli.output import clean, print_json, table, text
 from audiod_client.errors import StreamError
-from audiod_client.volume import parse_volume, show_volume
+from audiod_client.volume import parse_volume
 
 __all__ = ["volume"]
 
@@ -102,6 +102,5 @@ def _show(context: Context, knobs: Sequence[Knob]) -> None:
             print(f"{clean(knob.label)}: {knob.show()}")
             return
         streams = ", ".join(f"{text(row, 'id')} {text(row, 'name')}" for row in knob.streams) or "-"
-        level = show_volume(knob.level) + (", muted" if knob.muted else "")
-        cells.append((clean(knob.which), clean(knob.where), level, streams))
+        cells.append((clean(knob.which), clean(knob.where), knob.show(), streams))
     print("\n".join(table(context, ("WHICH", "ON", "VOLUME", "STREAMS"), cells, 3)))
