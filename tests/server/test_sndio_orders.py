@@ -123,7 +123,7 @@ class Orders(RuleBasedStateMachine):
             program.cookie = cookie
 
     @some_program(
-        mode=st.sampled_from([1, 1, 2, 3, 3, 4, 0x100, 5]),
+        mode=st.sampled_from([1, 1, 2, 3, 3, 0, 5, 0x101]),  # those of MIDI and controls have their own tests
         name=st.sampled_from(NAMES),
         opt=st.sampled_from(["default", "default", "0", "no"]),
     )
@@ -131,7 +131,7 @@ class Orders(RuleBasedStateMachine):
         self.hello(program, mode, name, opt)
 
     def hello(self, program: Program, mode: int, name: str, opt: str) -> None:
-        allowed = program.cookie is not None and program.name is None and mode <= 3 and opt != "no"
+        allowed = program.cookie is not None and program.name is None and mode in (1, 2, 3) and opt != "no"
         answer = self.ask(program, m.Hello(mode, 255, 1, opt, name), allowed)
         if answer is not None:
             assert answer == [m.Ack()]
