@@ -91,6 +91,7 @@ struct world {
 	int ndevices;
 	int failed;			/* EV_DEV_FAILED: errno of the last */
 	int nresting;			/* EV_DEV_STOPPED of them all */
+	int64_t run, clock;		/* the last EV_GROUP, the sum of all EV_CLOCK */
 	int64_t synced, cookie;		/* of engine_sync: the last that came, the last asked for */
 	long nevents;
 	int fds;			/* open before */
@@ -286,6 +287,14 @@ event(struct world *w, const struct event *ev, const uint8_t *buf)
 		CHECK(ev->a >= ls->aim && ls->njoined == 1);
 		ls->aim = ev->a;
 		ls->nheld++;
+		break;
+	case EV_GROUP:
+		CHECK(ev->a > 0);
+		w->run = ev->a;
+		break;
+	case EV_CLOCK:
+		CHECK(ev->a > 0);
+		w->clock += ev->a;
 		break;
 	case EV_DEV_STOPPED:
 		w->nresting++;
