@@ -7,7 +7,7 @@ silence queued at its start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -83,11 +83,13 @@ class Rig:
         self.device: Device = self.engine.device_open(
             0, DeviceConf("manual", par, arg=str(self.path) if pchan else "", dither=dither, **sim)
         )
+        self.others: list[Device] = []  # closed in the end, if they are not yet
         self.sources: list[Source] = []
         self.seen: list[Event] = []
 
     def close(self) -> None:
-        self.device.close()
+        for device in (self.device, *self.others):
+            device.close()
         self.events()
         for source in self.sources:
             source.stream.free()
@@ -152,6 +154,14 @@ class Rig:
         self.events()
         return [e for e in self.seen if isinstance(e, kinds)]
 
+    def wait(self, found: Callable[[], bool]) -> None:
+        """Until something is so that comes by itself."""
+        for _ in range(200_000):
+            self.events()
+            if found():
+                return
+        raise AssertionError("it never came")
+
     def released(self) -> set[int]:
         self.events()
         return {e.stream for e in self.seen if isinstance(e, StreamReleased)}
@@ -178,6 +188,7 @@ class Second:
         self.device: Device = r.engine.device_open(
             9, DeviceConf("manual", par, arg=str(self.path), dither=False)
         )
+        r.others.append(self.device)
 
     def played(self) -> np.ndarray:
         return np.fromfile(self.path, "<i2").reshape(-1, 2)
