@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from audiod_protocol.channel import Deed, Ducking, Place, Status, advance
+from audiod_protocol.channel import Deed, Ducking, Place, Status, StopMode, advance
 from audiod_protocol.errors import Code, Fault, FaultError
 from audiod_protocol.limits import ROWS_MAX
 from audiod_protocol.params import Mode, Xrun
@@ -54,6 +54,7 @@ class Channel:
         self._changed = changed
         self._run: engine.Stream | None = None
         self._native = False  # begun by prepare
+        self._stops = False  # ... and to stop when it is late
         self._pauses: list[int] = []  # requests that the end of a ramp answers
         self._pausing = False  # the ramp under way is a pause's
         self._suspending = False  # ... is a suspension's
@@ -284,6 +285,7 @@ class Channel:
     def begun(self, run: engine.Stream, *, native: bool) -> None:
         """It has been started, by prepare if `native`."""
         self._run, self._native = run, native
+        self._stops = native and self.par.stop_mode is not StopMode.ROLLOVER
         self._late = None
         self.account.begun(run)
         if self.target.gains:
@@ -321,12 +323,15 @@ class Channel:
 
     def late(self, kind: XrunKind) -> None:
         """An xrun; of a stream that stops by it, `stopped_late` follows."""
-        if kind is XrunKind.DEVICE or self._run is None:
+        if kind is XrunKind.DEVICE or self._run is None or self._stops:
             return
         what = Status.UNDERRUN if kind is XrunKind.PLAY else Status.OVERRUN
         if not self._native and self.row.par.xrun is Xrun.IGNORE:
             stats = self._run.stats()
             self._late = what, stats.consumed if what is Status.UNDERRUN else stats.captured
+        self._tell_late(what)
+
+    def _tell_late(self, what: Status) -> None:
         under, over, _ = self.account.totals()
         self._voice.status(str(what), {"count": under if what is Status.UNDERRUN else over})
 
@@ -334,6 +339,7 @@ class Channel:
         """It has stopped because it was late."""
         choked = not self.plays or self.account.choked()
         self.account.stopped()
+        self._tell_late(Status.OVERRUN if choked else Status.UNDERRUN)
         self._end(Place.OVERRUN if choked else Place.UNDERRUN)
         what = "nothing had been read" if choked else "too few frames were queued"
         self._voice.halted(str(self.place.status), {"reason": f"it was late: {what}"})
