@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from audiod_protocol.connection import NeedData
+from audiod_protocol.errors import RemoteProtocolError
 from audiod_protocol.sndio.messages import DATAMAX, Ack, Bye, Data, Flowctl, WireMode
 from audiod_protocol.sndio.server import Samples, Server
 
@@ -62,10 +63,14 @@ class MidiClient:
         self._grant(CREDIT)
         self.hub.join(self)
 
+    def leave(self) -> None:
+        """Nothing more is taken from it, nor sent to it."""
+        self._sends = self._hears = False
+        self.hub.leave(self)
+
     def end(self) -> None:
         """The connection is closed."""
-        self.hub.leave(self)
-        self._sends = self._hears = False
+        self.leave()
         self._feed.end()
         self._gone()
 
@@ -73,6 +78,14 @@ class MidiClient:
 
     def message(self, data: bytes) -> None:
         """Bytes of the wire as they come.  Raises RemoteProtocolError."""
+        try:
+            self._read(data)
+        except RemoteProtocolError:
+            self.leave()
+            raise
+        self.relieved()
+
+    def _read(self, data: bytes) -> None:
         self._wire.receive_data(data)
         while True:
             match self._wire.next_event():
@@ -83,11 +96,11 @@ class MidiClient:
                 case Data():
                     self._pace.spend(MESSAGE)
                 case Bye():
+                    self.leave()
                     self._bye()
                     return
                 case NeedData.NEED_DATA:
-                    break
-        self.relieved()
+                    return
 
     def relieved(self) -> None:
         """Top up its credit, if its hearers have room."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import trio
 
+from audiod import log
+
 RATE = 150_000  # units a second, a byte to one receiver is one: some 50 cables, some percent of a CPU
 BURST = 40_000  # units that may come at once: every credit of a dozen programs
 MESSAGE = 8  # units that a message of the wire costs beside its bytes
@@ -30,6 +32,7 @@ class Pace:
         self._at = clock()
         self._line: deque[Callable[[], None]] = deque()
         self._some = trio.Event()
+        self._log = log.get()
 
     def spend(self, units: int) -> None:
         """So much was taken in: it may be more than there is, and then the next ones wait longer."""
@@ -53,10 +56,17 @@ class Pace:
             await self._some.wait()
             while self._line:
                 if self.ready:
-                    self._line.popleft()()
+                    self._serve(self._line.popleft())
                 else:
                     await trio.sleep(max(NAP, -self._left / RATE))
             self._some = trio.Event()
+
+    def _serve(self, go: Callable[[], None]) -> None:
+        try:
+            go()
+        except Exception:
+            # a bug of ours, met by this sender: the others have their turn
+            self._log.exception("midi.bug")
 
     def _refill(self) -> None:
         now = self._clock()

@@ -150,6 +150,15 @@ class Port:
         self.spawn(self._serve)
 
     async def _serve(self) -> None:
+        try:
+            await self._live()
+        except Exception:
+            # a bug of ours, met by this port: the server and its other ports go on
+            self._log.exception("midi.port.bug")
+            self.state = State.CLOSED
+            self._answer(self._fault("the server failed on it"))
+
+    async def _live(self) -> None:
         cable = await self._first()
         while cable is not None:
             self.state = State.OPEN

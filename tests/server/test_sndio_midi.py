@@ -96,6 +96,19 @@ def test_who_has_left_hears_no_more(house: House) -> None:
     assert not house.dispatch.patchbay.thru(0).programs[1:]
 
 
+@pytest.mark.parametrize("last", [m.encode(m.Bye()), m.encode(m.Start())])
+def test_who_is_leaving_is_told_nothing_more(house: House, last: bytes) -> None:
+    """Its connection is not closed yet, and others go on."""
+    a, b = program(house), program(house)
+    a.send(m.encode(m.Data(CREDIT)) + b"\xf8" * CREDIT + last)
+    house.dispatch.take(next(house.engine.events()))
+    before = list(a.conn.sent)
+    house.dispatch.patchbay.thru(0).changed()
+    say(b, NOTE)
+    assert a.conn.sent == before
+    assert a.closed
+
+
 # ---- bytes as they come ----
 
 
