@@ -28,6 +28,16 @@ def test_monitor(cli: Cli) -> None:
     assert cli.server.requests("subscribe") == [{"topics": ["controls"]}]
 
 
+def test_what_becomes_of_other_sub_devices(cli: Cli) -> None:
+    row = {"name": "server.device", "type": "sel", "value": 1, "max": 1, "device": None, "subdevice": "rear"}
+    offered = row | {"name": "server.mode.rec", "type": "sw", "value": 0}
+    cli.server.desk.news = [("controls", one | {"event": "change"}) for one in (row, offered)]
+    assert cli.until_gone("monitor").stdout.decode().splitlines() == [
+        "rear                        snd/1",
+        "server.mode.rec snd/rear       0",
+    ]
+
+
 def test_events(cli: Cli) -> None:
     cli.server.desk.news = NEWS
     done = cli.until_gone("events")

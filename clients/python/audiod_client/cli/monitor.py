@@ -16,7 +16,7 @@ __all__ = ["monitor"]
 
 
 def monitor(*, context: Annotated[Context, Parameter(parse=False)]) -> int:
-    """Print volumes, mutes and the default device as they change, one a line, until ctrl-C.
+    """Print volumes, mutes and what becomes of sub-devices as they change, one a line, until ctrl-C.
 
     With --json, one object a line: the control's row, and `event`: new, change or gone.
     """
