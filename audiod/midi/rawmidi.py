@@ -24,7 +24,10 @@ class _Pollfd(ctypes.Structure):
     _fields_ = (("fd", c_int), ("events", c_short), ("revents", c_short))
 
 
+_SILENT = ctypes.CFUNCTYPE(None)(lambda: None)  # as audiod.cards.panel's: variadic, looks at nothing
+
 SIGNATURES: dict[str, tuple[Any, ...]] = {  # as in audiod.cards.libasound
+    "lib_error_set_local": (c_void_p, c_void_p),
     "rawmidi_open": (c_int, ctypes.POINTER(c_void_p), ctypes.POINTER(c_void_p), c_char_p, c_int),
     "rawmidi_close": (c_int, c_void_p),
     "rawmidi_read": (c_ssize_t, c_void_p, c_void_p, c_size_t),
@@ -60,6 +63,7 @@ class RawMidi:
     def _open(self, name: bytes) -> None:
         """Both directions, or the one that there is."""
         assert self._in is not None and self._out is not None
+        self._lib.call("lib_error_set_local", _SILENT)  # what it prints in this thread is in its errors, too
         tries = ((self._in, self._out), (self._in, None), (None, self._out))
         for number, (source, sink) in enumerate(tries):
             try:
