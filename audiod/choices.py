@@ -135,8 +135,8 @@ class Choices:
         for row in self._rows(sub):
             self._core.publish("controls", event, lambda row=row: row)  # type: ignore[misc]
 
-    def device_added(self) -> None:
-        """There is a further device to choose: tell."""
+    def devices_changed(self) -> None:
+        """There is a further device to choose, or one has another name: tell."""
         for sub in self._core.subdevices.values():
             if not sub.name.isdigit():
                 self.moved(sub.name)

@@ -247,7 +247,7 @@ class Controls:
             _take(device, one)
         for name in _DEVICE_FIELD:
             self._core.publish("controls", "new", partial(_device_row, device, name))
-        self.choices.device_added()
+        self.choices.devices_changed()
 
     # ---- rows ----
 

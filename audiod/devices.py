@@ -226,6 +226,7 @@ class Devices:
         row.name, row.driver, row.format = conf.text, conf.spec.driver, conf.format
         self._log.info("device.changed", device=row.number, name=row.name)
         self.core.device_changed(row)
+        self.core.controls.choices.devices_changed()
         self.on_configured()
 
     def _open_if_held(self, device: OpenDevice) -> None:

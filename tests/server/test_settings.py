@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desk import Desk
 from house import Client, House, Refused
 
 from audiod.engine import EngineError
@@ -329,6 +330,22 @@ def test_subdevices_count_for_streams_opened_from_then_on(tmp_path: Path) -> Non
     old, new = (stream.par for stream in house.engine.streams)
     assert (old.pmin, old.pmax, old.maxvol, old.join) == (0, 3, 127, True)
     assert (new.pmin, new.pmax, new.maxvol, new.join) == (2, 3, 60, False)
+    house.close()
+
+
+def test_control_clients_are_told_of_what_is_configured_otherwise(tmp_path: Path) -> None:
+    rear = "[[device.subdevice]]\nname='rear'\n"
+    house = Town(tmp_path, NULL + rear)
+    client, desk, gone = house.connect(), Desk(house), Desk(house, "rear")
+    desk.watch(), gone.watch()
+    assert [c.display for c in desk.client.controls.values() if c.func == "device"] == ["null"]
+    house.reload(client, NULL + rear + LOOP)
+    assert desk.told() == ["server.device[1]=0", "sync"]
+    house.reload(client, "[[device]]\nspec='null?ppm=50'\n" + rear + LOOP)
+    assert desk.told() == ["server.device[0]=1", "sync"]
+    assert desk.find("server.device[0]").display == "null?ppm=50"
+    house.reload(client, "[[device]]\nspec='null?ppm=50'\n" + LOOP)
+    assert gone.closed and not desk.closed
     house.close()
 
 
