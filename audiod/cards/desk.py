@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from audiod_protocol.sndio.descriptors import WORD_MAX
@@ -100,11 +100,16 @@ class Desk:
         for element in elements:
             sides = [d for d in DIRECTIONS if element.volume(d) or element.switch(d)]
             for direction in sides:
+                one = element
+                if element.common and direction == REC:  # its volume is there already
+                    one = replace(element, rec_volume=False)
+                    if not one.rec_switch:
+                        continue
                 name = element.name + (str(element.index) if element.index else "")
                 if len(sides) > 1 and direction == REC:
                     name += REC_WORD
                 if (element, direction) not in used:
-                    left.setdefault(name, (element, direction))
+                    left.setdefault(name, (one, direction))
         for word, name in words(left, FURTHER_MAX).items():
             element, direction = left[name]
             self._add(word, direction, element, most=True)

@@ -56,6 +56,7 @@ class Element:
     play_switch: bool = False
     rec_volume: bool = False
     rec_switch: bool = False  # its own; not one that chooses between inputs
+    common: bool = False  # its volume is one for both directions
 
     def volume(self, direction: str) -> bool:
         return self.play_volume if direction == PLAY else self.rec_volume

@@ -53,6 +53,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # as libasound's; a getter of a nam
     "mixer_selem_get_index": (c_uint, c_void_p),
     "mixer_selem_is_active": (c_int, c_void_p),
     "mixer_selem_has_capture_switch_exclusive": (c_int, c_void_p),
+    "mixer_selem_has_common_volume": (c_int, c_void_p),
     "mixer_get_hctl": (c_int, c_void_p, c_char_p, _out(c_void_p)),
     "hctl_first_elem": (c_void_p, c_void_p),
     "hctl_elem_next": (c_void_p, c_void_p),
@@ -207,6 +208,7 @@ class Panel:
             play_switch=bool(self._ask("has_playback_switch", one)),
             rec_volume=bool(self._ask("has_capture_volume", one)),
             rec_switch=bool(self._ask("has_capture_switch", one)) and not choosing,
+            common=bool(self._ask("has_common_volume", one)),
         )
 
     def _find(self, element: Element) -> int:

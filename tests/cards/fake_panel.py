@@ -36,6 +36,7 @@ class FakeCard:
     gone: bool = False
     only: int = 1
     jacks: dict[str, bool] = field(default_factory=dict)
+    common: set[str] = field(default_factory=set)  # of one volume for both directions
     panels: list[FakePanel] = field(default_factory=list)
     log: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -111,6 +112,7 @@ class FakePanel:
             play_switch=play is not None and play.on is not None,
             rec_volume=rec is not None and bool(rec.raw),
             rec_switch=rec is not None and rec.on is not None,
+            common=name in self.card.common,
         )
 
     def _knob(self, element: Element, direction: str) -> Knob:

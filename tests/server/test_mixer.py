@@ -76,6 +76,7 @@ async def desk(
     *,
     elements: bool = False,
     jacks: dict[str, bool] | None = None,
+    common: set[str] | None = None,
 ) -> AsyncIterator[Desk]:
     machine = FakeKernel(folder)
     machine.plug(0, "PCH", f"{PCI}/0000:00:1f.3", "0p", "0c")
@@ -88,7 +89,7 @@ async def desk(
     if saved is not None:
         dispatch.core.controls.restore(saved)
     made = {key: Knob(list(raw)) for key, raw in HDA.items()} if knobs is None else knobs
-    card = FakeCard(made, jacks=jacks or {})
+    card = FakeCard(made, jacks=jacks or {}, common=common or set())
     dispatch.mixers.open_panel = card.open
     client = house.connect()
     client.call("subscribe", topics=["controls"])
@@ -466,3 +467,14 @@ async def test_programs_of_sndio_see_them_too(tmp_path: Path) -> None:
         assert told["hw", "Speaker", "level"] == 127 and told["hw", "Headphone", "plug"] == 1
         assert told["hw", "AutoMuteMo2", "mute"] == 1
         board.detach(viewer)
+
+
+async def test_a_volume_of_both_directions_is_one_knob(tmp_path: Path) -> None:
+    knobs = {("Master", "play"): Knob([60])} | {
+        (name, direction): Knob([87], on=on)
+        for name, on in (("CD", True), ("Aux", None))
+        for direction in ("play", "rec")
+    }
+    async with desk(tmp_path, knobs, elements=True, common={"CD", "Aux"}) as d:
+        await d.until(lambda: knobs_of(d))
+        assert set(knobs_of(d)) == {"hw/CD.level", "hw/CD.mute", "hw/CDRec.mute", "hw/Aux.level"}
