@@ -314,7 +314,9 @@ took(stream *s, uint32_t n, uint32_t need)
 	if (n == 0)
 		return;
 	if (s->play)
-		ns += d->ahead_ns + s->chain.delay_ns - d->period_ns * (need - n) / need;
+		ns += d->ahead_ns + s->chain.delay_ns;
+	if (s->play && n < need)	/* the rest of the block is not its own */
+		ns -= d->period_ns * (need - n) / need;
 	atomic_store_explicit(&s->last_ns, ns, memory_order_relaxed);
 	if (atomic_load_explicit(&s->first_ns, memory_order_relaxed) == 0)
 		atomic_store_explicit(&s->first_ns, ns - d->period_ns * n / need, memory_order_relaxed);

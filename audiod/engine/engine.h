@@ -209,6 +209,12 @@ stream_live(const stream *s)		/* device thread: takes part in cycles */
 	return s->attached && s->hold != HOLD_DONE;
 }
 
+static inline int
+aim_idle(const stream *s)		/* device thread: aim_take has nothing to do */
+{
+	return !mailbox_new(&s->mail) && !s->waits && s->hold == HOLD_NONE;
+}
+
 int	shape_of(struct shape *, const struct curve *);	/* control: 0 or -EINVAL */
 
 int	aim_take(stream *, uint32_t aims);	/* device thread: aim.c; aims: as engine->aims was for all streams of this pass */

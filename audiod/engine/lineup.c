@@ -267,24 +267,26 @@ dev_admit(device *d)
 	uint32_t aims = atomic_load_explicit(&d->engine->aims, memory_order_acquire);
 	int changed = 0, untold = 0;
 
-	for (stream *s = d->streams; s; s = s->next) {
-		changed |= aim_take(s, aims);
+	for (stream **sp = &d->streams; *sp; ) {
+		stream *s = *sp;
+
+		if (!aim_idle(s))
+			changed |= aim_take(s, aims);
 		if (s->par.group != 0 && !s->attached && atomic_load_explicit(&s->go, memory_order_acquire))
 			group_go(d, s->par.group);
 		if (s->untold)
 			aim_tell(s);
 		untold |= s->untold;
-	}
-	d->untold = untold;
-	for (stream **sp = &d->streams; *sp; )
-		if (stream_finished(*sp) || mmc_dropped(*sp)) {
+		if (stream_finished(s) || mmc_dropped(s)) {
 			dev_remove(d, sp, 0);
 			changed = 1;
-		} else if (may_leave(d, *sp) && dev_leave(d, sp)) {
+		} else if (may_leave(d, s) && dev_leave(d, sp)) {
 			engine_signal(d->engine);
 			changed = 1;
 		} else
-			sp = &(*sp)->next;
+			sp = &s->next;
+	}
+	d->untold = untold;
 	if (mmc_ready(d))
 		mmc_join(d);
 	for (stream *s = d->streams; s; s = s->next)
