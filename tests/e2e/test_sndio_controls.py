@@ -165,6 +165,50 @@ def test_those_that_vanish_or_misbehave_are_nobody_elses_business(street: Street
     assert "client.bug" not in street.daemon.log
 
 
+REJECTED: list[tuple[m.Message | bytes, str]] = [
+    (m.Setpar(m.WirePar()), "SETPAR on a connection for control"),
+    (m.Getpar(), "GETPAR on a connection for control"),
+    (m.Start(), "START on a connection for control"),
+    (m.Stop(), "STOP on a connection for control"),
+    (m.Setvol(3), "SETVOL on a connection for control"),
+    (m.encode(m.Data(8)) + bytes(8), "DATA on a connection for control"),
+    (b"\0\0\0\x05" + bytes(36), "DATA on a connection for control"),
+    (m.Auth(bytes(16)), "AUTH for the second time"),
+    (m.Hello(0x300, 255, 1, "default", "a"), "HELLO for the second time"),
+    (m.Ctlsync(), "CTLSYNC is no message that a client sends"),
+    (m.Ack(), "ACK is no message that a client sends"),
+    (b"\0\0\0\x08" + bytes(36), "command 8 is no message"),
+    (m.Ctlset(0, 0), "control 0, which there is not"),
+    (m.Ctlset(65535, 1), "control 65535, which there is not"),
+    (m.Ctlset(1, 2), "is 0..1, not 2"),
+    (m.Ctlset(1, 65535), "is 0..1, not 65535"),
+]
+
+
+@pytest.mark.parametrize(("message", "why"), REJECTED, ids=[why for _, why in REJECTED])
+@pytest.mark.parametrize("subscribed", [False, True])
+def test_what_closes_the_connection(
+    street: Street, message: m.Message | bytes, why: str, subscribed: bool
+) -> None:
+    """With one line of the log, and nobody else is told anything."""
+    other, rude = Watcher(street).watch(), Watcher(street)
+    at = len(street.daemon.log)
+    if subscribed:
+        rude.watch()
+    rude.sock.sendall(message if isinstance(message, bytes) else m.encode(message))
+    with contextlib.suppress(ConnectionResetError):
+        while rude.sock.recv(1 << 16):
+            pass
+    (line,) = [line for line in street.daemon.log[at:].splitlines() if "client.breach" in line]
+    assert why in line and "name=watcher" in line
+    before = len(other.raw)
+    other.set("input", "level", 126)
+    assert len(other.hears("input", "level", 126)) == 1 and len(other.raw) == before + m.MSG_SIZE
+    other.set("input", "level", 127)
+    other.hears("input", "level", 127)
+    other.close(), rude.close()
+
+
 # ---- what is sent, byte by byte ----
 
 
