@@ -402,7 +402,7 @@ class ClientStream:
             self._stopping.append(request)
         if reason is EndReason.XRUN and self.channel.native and self.started:
             self.state = State.READY
-            self.channel.stopped_late()
+            self.channel.rested() if self._stopping else self.channel.stopped_late()
             self._answer_stops()
         elif reason is EndReason.XRUN:
             hint = "close it and open another; feed it sooner, or use policy ignore or sync"

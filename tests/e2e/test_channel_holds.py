@@ -242,3 +242,42 @@ def test_a_link_group_goes_together(hall: Hall) -> None:
     assert (hall.played()[-ROUND:] == 2000).all(), "both, from the first frame on"
     rows = desk.ask("streams")["streams"]
     assert [row.get("link") for row in rows] == ["g", "g", None]
+
+
+@pytest.mark.parametrize("mode", ["play", "play,rec"])
+def test_a_pause_of_a_stream_that_is_late_is_answered(hall: Hall, mode: str) -> None:
+    """It has nothing to fade: the ramp may not wait for samples."""
+    hall.ramps(Ramp(50))
+    desk = hall.client()
+    both = {"rchan": 2} if "rec" in mode else {}
+    desk.open(mode, both, start_mode="data", stop_mode="rollover")
+    desk.ask("prepare", stream=0)
+    desk.write(0, noise(4 * ROUND))
+    hall.step(6)
+    assert desk.status()["underrun"] == 1
+    asked = desk.send("pause", stream=0)
+    hall.step()
+    assert desk.answered(asked) and desk.status()["status"] == "paused"
+    hall.step(4)
+    assert desk.status()["underrun"] == 0, "a paused stream is not late"
+
+
+def test_what_only_records_pauses_at_once(hall: Hall) -> None:
+    desk = hall.client()
+    hall.ramps(Ramp(50))
+    desk.open("rec", {"pchan": None, "rchan": 2}, start_mode="go", stop_mode="rollover")
+    desk.ask("prepare", stream=0)
+    hall.step(2)
+    assert desk.status()["status"] == "prepared"
+    desk.ask("go", stream=0)
+    hall.step(2)
+    desk.send("pause", stream=0)
+    hall.step()
+    stood = desk.status()
+    assert stood["status"] == "paused" and stood["scount"] >= 2 * ROUND * FRAME
+    hall.step(3)
+    assert desk.status() == stood
+    desk.ask("resume", stream=0)
+    hall.step(2)
+    assert desk.status()["scount"] == stood["scount"] + 2 * ROUND * FRAME
+    assert desk.status()["overrun"] == 0
