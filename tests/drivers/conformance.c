@@ -321,8 +321,7 @@ run(struct dut *t, unsigned run, unsigned nblocks)
 			/* it is asked when, and the asking may be interrupted: right most of the time */
 			expect = (int64_t)(1000000000000000ull * t->par.round * (k + 1) / hz);
 			first = (int64_t)(125000000000000ull * t->par.round / hz);	/* an eighth of a block */
-			CHECK(due >= before && due <= now_ns());
-			nexact += due > before + expect - first && due < after + expect + first;
+			nexact += due <= now_ns() && due > before + expect - first && due < after + expect + first;
 			ntold++;
 		} else if (t->par.clock == DRV_CLOCK_REAL) {
 			if (k == 0) {	/* due one duration after the start */
