@@ -17,7 +17,7 @@ import trio
 
 from audiod import log
 
-RATE = 150_000  # units a second, a byte to one receiver is one: some 50 cables, some percent of a CPU
+RATE = 300_000  # units a second, a byte to one receiver is one: some 100 cables, a tenth of a CPU
 BURST = 40_000  # units that may come at once: every credit of a dozen programs
 MESSAGE = 8  # units that a message of the wire costs beside its bytes
 NAP = 0.005  # seconds: who waits is not served one byte at a time
