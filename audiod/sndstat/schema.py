@@ -138,11 +138,20 @@ def _text(text: str) -> str:
 
 
 def channel_row(fixed: Fixed, now: Now) -> Row:
-    """A channel; of what stays a copy of what was made before."""
+    """A channel: a copy of what was made before, with what has changed put in its place."""
     try:
         row = fixed.row.copy()
     except AttributeError:
-        fixed.row = dict(zip(Fixed._fields, fixed, strict=True))
-        row = fixed.row.copy()
-    row.update(zip(Now._fields, now, strict=False))
+        fixed.row = dict(zip(CHANNEL_KEYS, fixed + now, strict=True))
+        return fixed.row.copy()
+    (
+        row["unit"],
+        row["interrupts"],
+        row["feedcount"],
+        row["xruns"],
+        row["hwbuf_free"],
+        row["hwbuf_ready"],
+        row["swbuf_free"],
+        row["swbuf_ready"],
+    ) = now
     return row

@@ -1,6 +1,8 @@
-"""What a listing of sndstat costs: 16 devices with 64 playing streams each, and who is disturbed by it.
+"""What a listing of sndstat costs: 16 devices with a thousand playing streams, and who is disturbed by it.
 
-    python tests/perf/run_sndstat.py [--devices 16] [--streams 64] [--listings 30] [--json FILE]
+    python tests/perf/run_sndstat.py [--devices 15] [--streams 69] [--listings 30] [--json FILE]
+
+A server has 16 sub-devices, one of them `default`, hence 15 devices; a program provides one more.
 
 Real streams of other processes play all the while (native_load).  For each form of
 the answer: CPU time of the daemon's control thread for one listing from open to
@@ -86,6 +88,11 @@ def run(devices: int, streams: int, count: int, block: int) -> dict[str, Any]:
             stack.enter_context(playing)
             stack.callback(playing.terminate)
         client = Native(daemon.socket)
+        provider = Native(daemon.socket)
+        stack.callback(provider.close)
+        provided = {"devnode": "vdsp0", "desc": "provided", "pchan": 1, "rchan": 1}
+        provider.call("sndstat.open", write=True)
+        provider.call("sndstat.add_user", handle=0, dsps=[provided])
         try:
             before = client.call("status")
             assert before["streams"] == devices * streams
@@ -103,7 +110,7 @@ def run(devices: int, streams: int, count: int, block: int) -> dict[str, Any]:
         finally:
             client.close()
     return {
-        "devices": devices,
+        "devices": devices + 1,
         "streams": devices * streams,
         "states": sorted(states),
         "first_cpu_ms": first["cpu_ms"],
@@ -115,8 +122,8 @@ def run(devices: int, streams: int, count: int, block: int) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--devices", type=int, default=16)
-    parser.add_argument("--streams", type=int, default=64, help="on each of them")
+    parser.add_argument("--devices", type=int, default=15)
+    parser.add_argument("--streams", type=int, default=69, help="on each of them")
     parser.add_argument("--listings", type=int, default=30)
     parser.add_argument("--block", type=int, default=2400, help="frames")
     parser.add_argument("--json", type=Path)
