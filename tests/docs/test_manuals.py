@@ -14,7 +14,7 @@ from audiod_client.cli.complete import arguments, leaves
 from audiod_client.cli.context import GLOBAL_OPTIONS
 from audiod_protocol.validate import METHODS
 
-from audiod import options, schema, spec
+from audiod import options, schema, spec, usage
 
 ROOT = Path(__file__).resolve().parents[2]
 MAN = ROOT / "docs/man"
@@ -83,6 +83,12 @@ def test_all_options_of_audiod() -> None:
     assert {word for word in bold(synopsis) if word[0] == "-"} == wanted - {"-h"}
     as_sndiod = bold(section("audiod.8", "AS SNDIOD"))
     assert {word for word in as_sndiod if word[0] == "-"} == letters - {"-h"}, "every letter, once"
+
+
+def test_help_lists_them_too() -> None:
+    said = set(re.findall(r"(?<![\w-])--?[A-Za-z][a-z-]*", usage.USAGE))
+    letters = {f"-{letter}" for letter in options.LETTERS if letter != ":"}
+    assert said | {"-h"} == letters | {f"--{name.rstrip('=')}" for name in options.LONG}
 
 
 def test_all_keys_of_a_spec() -> None:
