@@ -20,11 +20,11 @@ import units
 from sndio import traces
 from sndio.card import HEAD, Cards, Server, audiod, build, cards, need, sndiod
 
-# one of each: joined on the left, monitored, of one direction, of the other card
+# one of each: joined on the left, monitored, of one direction, started by MMC, of the other card
 SUBS = [
     *["-L", "127.0.0.1", "-f", "rsnd/0", "-s", "default", "-c", "0:0", "-s", "left", "-c", "0:1"],
     *["-m", "play,mon", "-s", "mon", "-m", "play", "-s", "playonly", "-m", "rec", "-s", "reconly"],
-    *["-m", "play,rec", "-f", "rsnd/1", "-s", "ramp"],
+    *["-m", "play,rec", "-t", "slave", "-s", "tape", "-t", "off", "-f", "rsnd/1", "-s", "ramp"],
 ]
 Traces = tuple[list[str], list[str]]  # under sndiod, under audiod
 NEWER = "ctl-"  # scenarios in which the newest libsndio says what only the newest sndiod understands

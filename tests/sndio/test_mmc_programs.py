@@ -39,10 +39,10 @@ class Studio:
         self.server = server
         self.tape = f"snd,{server.unit}/tape"
         self._stack = stack
-        self._env = {**os.environ, "HOME": str(made.folder), "XDG_RUNTIME_DIR": str(made.folder)}
+        self.env = {**os.environ, "HOME": str(made.folder), "XDG_RUNTIME_DIR": str(made.folder)}
 
     def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self._stack.callback(_end, process)
         return process
 
@@ -68,14 +68,14 @@ class Studio:
 
     def plays(self) -> bool:
         """Whether the server, whichever it is, knows aucat."""
-        done = subprocess.run(["sndioctl", "-f", self.tape], env=self._env, capture_output=True, check=True)
+        done = subprocess.run(["sndioctl", "-f", self.tape], env=self.env, capture_output=True, check=True)
         return b"app/aucat" in done.stdout
 
     def say(self, message: bytes) -> None:
         path = self.cards.folder / "say"
         path.write_bytes(message)
         done = subprocess.run(
-            ["midicat", "-q", self.tape, "-i", path], env=self._env, timeout=PATIENCE, capture_output=True
+            ["midicat", "-q", self.tape, "-i", path], env=self.env, timeout=PATIENCE, capture_output=True
         )
         assert done.returncode == 0, done.stderr
 
@@ -94,9 +94,10 @@ class Studio:
             assert time.monotonic() < deadline, f"{what}: {self.server.log}"
             time.sleep(0.01)
 
-    def played(self) -> sounds.Frames:
-        """What the card has played, from the first frame that is not silent on."""
-        sound = np.frombuffer(self.cards.played(), "<i2").reshape(-1, 2).astype(np.int64)
+    def played(self, card: int = 0) -> sounds.Frames:
+        """What a card has played, from the first frame that is not silent on."""
+        raw = (self.cards.folder / f"sink{card}").read_bytes()
+        sound = np.frombuffer(raw[: len(raw) // 4 * 4], "<i2").reshape(-1, 2).astype(np.int64)
         loud = np.flatnonzero(sound.any(axis=1))
         return sound[loud[0] :] if len(loud) else sound[:0]
 
@@ -117,7 +118,8 @@ def studio(start: Callable[..., Server] = audiod, *sizes: str) -> Iterator[Studi
     need("sndioctl")
     spec = "rsnd/0?dither=off" if start is audiod else "rsnd/0"
     with cards() as made, units.unit() as number, ExitStack() as stack:
-        server = start(made.folder, number, *sizes, "-f", spec, *TAPE, env=made.env)
+        other = ["-t", "off", "-f", spec.replace("0", "1", 1)]
+        server = start(made.folder, number, *sizes, "-f", spec, *TAPE, *other, env=made.env)
         stack.callback(server.stop)
         yield Studio(made, server, stack)
 
@@ -180,6 +182,23 @@ def test_who_comes_later_begins_with_the_next_start() -> None:
         s.until(lambda: len(again()) >= FRAMES, "the end of both")
         assert np.array_equal(again()[:FRAMES], second + third)
         assert np.array_equal(s.played()[:FRAMES], first)
+
+
+def test_those_that_wait_are_moved_together_and_begin_together_there() -> None:
+    with studio() as s:
+        one, first = s.play(10)
+        two, second = s.play(11)
+        s.waiting(2)
+        subprocess.run(
+            ["sndioctl", "-f", s.tape, "server.device=1"], env=s.env, check=True, capture_output=True
+        )
+        s.until(lambda: {row["device"] for row in s.rows()} == {1}, "that both are moved")
+        s.waiting(2)
+        s.say(START)
+        finished(one, two)
+        s.until(lambda: len(s.played(1)) >= FRAMES, "the end of both")
+        assert np.array_equal(s.played(1)[:FRAMES], first + second)
+        assert s.played(0).size == 0
 
 
 def timecode(start: Callable[..., Server], *sizes: str) -> bytes:

@@ -1,5 +1,5 @@
 /*
- * Drives every sio_* and sioctl_* function of the libsndio it is linked with against the
+ * Drives every sio_*, mio_* and sioctl_* function of the libsndio it is linked with against the
  * server of a unit, and prints what a program can observe, one line each.
  * conform -u UNIT [-n ATTEMPT] SCENARIO; conform -l lists them, conform -x says whether
  * the library has sio_onxrun.
@@ -20,7 +20,7 @@
 
 static const struct scenario *const groups[] = {
 	open_scenarios, par_scenarios, misuse_scenarios, play_scenarios, stop_scenarios, rec_scenarios,
-	xrun_scenarios, volume_scenarios, control_scenarios, midi_scenarios, NULL
+	xrun_scenarios, volume_scenarios, control_scenarios, midi_scenarios, mmc_scenarios, NULL
 };
 static const struct scenario *current;
 static unsigned the_unit, attempt, nseed;

@@ -52,7 +52,8 @@ struct scenario {
 };
 
 extern const struct scenario open_scenarios[], par_scenarios[], misuse_scenarios[], play_scenarios[],
-    stop_scenarios[], rec_scenarios[], xrun_scenarios[], volume_scenarios[], control_scenarios[], midi_scenarios[];
+    stop_scenarios[], rec_scenarios[], xrun_scenarios[], volume_scenarios[], control_scenarios[], midi_scenarios[],
+    mmc_scenarios[];
 
 /* the trace */
 void say(const char *key, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
