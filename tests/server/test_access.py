@@ -80,7 +80,10 @@ class Place:
             nursery.cancel_scope.cancel()
 
     async def settle(self) -> None:
-        for _ in range(20):
+        threads = trio.to_thread.current_default_thread_limiter()
+        rounds = 20
+        while rounds:  # in a row, in which no card is being opened or closed
+            rounds = 20 if threads.borrowed_tokens else rounds - 1
             self.house.settle()
             await trio.to_thread.run_sync(lambda: None)
 
