@@ -39,6 +39,7 @@ from audiod.devices import Devices
 from audiod.listener import Peer
 from audiod.midi.client import MidiClient
 from audiod.midi.patchbay import Patchbay
+from audiod.midi.thrucontrol import ThruControl
 from audiod.sndiocontrol import SndioControl
 from audiod.stream import ClientStream, Runs
 from audiod.subdevice import SubDevice
@@ -309,11 +310,12 @@ class SndioSession:
             raise
 
     def _open_control(self, hello: Hello) -> None:
-        """Controls of a sub-device, whose device need not be open for that."""
+        """Controls of a sub-device, whose device need not be open for that, or of a thru box."""
         if family(hello.devnum):
-            raise FaultError(
-                Fault(Code.ENOTSUP, "MIDI thru boxes have no controls here", "open snd/ for those of sound")
-            )
+            box = self._patchbay.box(hello.devnum & 15)
+            self._part = ThruControl(self.conn, self._wire, box)
+            self._log.info("control.open", hub=box.hub.name, name=hello.who, **self.peer.facts)
+            return
         sub = policy.addressed(hello.devnum, hello.opt, self._core.subdevices)
         self.conn.send(self._wire.send(Ack()))
         self._part = SndioControl(

@@ -27,6 +27,7 @@ from audiod.midi.hub import Hub
 from audiod.midi.pace import Pace
 from audiod.midi.port import Port
 from audiod.midi.rawmidi import RawMidi
+from audiod.midi.thru import ThruBox
 from audiod.subdevice import SubDevice
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Patchbay:
         self.pace = Pace(clock)
         self._stalls = Linger(self._stall, STALL, clock)
         self._ends: dict[int, MidiClient | Port] = {}  # by connection; of ports below 0
-        self._thru: dict[int, Hub] = {}
+        self._boxes: dict[int, ThruBox] = {}
         self._control: dict[str, Hub] = {}
         self._nclients = 0
         self.on_control: Callable[[str, Hub], None] = lambda name, hub: None  # a control port is made
@@ -85,11 +86,15 @@ class Patchbay:
 
     # ---- hubs ----
 
+    def box(self, number: int) -> ThruBox:
+        """`midithru/number`, 0 to 15: programs that open it hear each other."""
+        if number not in self._boxes:
+            self._boxes[number] = ThruBox(number, self.ports)
+        return self._boxes[number]
+
     def thru(self, number: int) -> Hub:
-        """The box `midithru/number`, 0 to 15: programs that open it hear each other."""
-        if number not in self._thru:
-            self._thru[number] = Hub(f"midithru/{number}")
-        return self._thru[number]
+        """Its hub."""
+        return self.box(number).hub
 
     def control(self, name: str) -> Hub:
         """Of the sub-device `name`: what the server says and hears there by MIDI, and its programs."""
@@ -98,12 +103,12 @@ class Patchbay:
             self.on_control(name, hub)
         return self._control[name]
 
-    def _addressed(self, hello: Hello, subdevices: Mapping[str, SubDevice]) -> Hub | Port:
-        """The hub that a HELLO means, or the port that is at it.  Raises FaultError."""
+    def _addressed(self, hello: Hello, subdevices: Mapping[str, SubDevice]) -> Hub | ThruBox | Port:
+        """The hub that a HELLO means, or the box or port that has it.  Raises FaultError."""
         number = hello.devnum & 15
         match family(hello.devnum):
             case 1:
-                return self.thru(number)
+                return self.box(number)
             case 2:
                 if number < len(self.ports):
                     return self.ports[number]
@@ -138,7 +143,8 @@ class Patchbay:
         assert wire.hello is not None
         there = self._addressed(wire.hello, subdevices)
         port = there if isinstance(there, Port) else None
-        hub = there.hub if isinstance(there, Port) else there
+        box = there if isinstance(there, ThruBox) else None
+        hub = there if isinstance(there, Hub) else there.hub
         self._nclients += 1
 
         def ended() -> None:
@@ -146,18 +152,22 @@ class Patchbay:
             self._ends.pop(ident, None)
             if port is not None:
                 port.release()
+            if box is not None:
+                box.leave()
 
         def opened(fault: Fault | None) -> None:
             if fault is not None:
                 self._nclients -= 1
                 if not gone():
                     then(fault)
-            elif gone():
+            elif gone():  # while the port was opened
                 ended()
             else:
                 feed = Feed(ident, self._stalls, client=ident, hub=hub.name)
                 client = MidiClient(conn, wire, hub, feed, pace=self.pace, bye=bye, gone=ended)
                 self._ends[ident] = client
+                if box is not None:
+                    box.enter()
                 client.begin()
                 then(client)
 

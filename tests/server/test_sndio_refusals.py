@@ -19,13 +19,6 @@ from audiod.engine import EngineError
 # ---- refusals ----
 
 
-def test_thru_boxes_have_no_controls(house: House, logged: io.StringIO) -> None:
-    client = house.sndio()
-    assert client.open(0x300, "", devnum=0x10) == []
-    assert client.closed
-    assert "no controls here" in said(logged, "client.refused")[0]
-
-
 @pytest.mark.parametrize(
     ("opt", "devnum"), [("middle", 255), ("2", 255), ("", 255), ("default", 2), ("rear", 0)]
 )

@@ -378,7 +378,90 @@ levels(void)
 	mio_close(b);
 }
 
+/* the controls of a thru box, which newer libraries open */
+static struct sioctl_desc thru_desc;
+static int nthru, nports, nset;
+
+static void
+on_desc(void *arg, struct sioctl_desc *d, int val)
+{
+	char key[64];
+
+	(void)arg;
+	if (d == NULL)
+		return;
+	snprintf(key, sizeof(key), "%s.%s:%s", d->node0.name, d->func, d->node1.name);
+	say(key, "type=%d max=%u val=%d group=%s", d->type, d->maxval, val, d->group[0] ? d->group : "-");
+	if (strcmp(d->func, "thru") == 0) {
+		thru_desc = *d;
+		nthru++;
+	} else
+		nports++;
+}
+
+static void
+on_val(void *arg, unsigned addr, unsigned val)
+{
+	(void)arg, (void)val;
+	if (addr == thru_desc.addr)
+		nset++;
+}
+
+static void
+thru_set(struct sioctl_hdl *h, unsigned val)
+{
+	struct pollfd pfd[4];
+	int n, before = nset;
+
+	sioctl_setval(h, thru_desc.addr, val);
+	while (nset == before && !sioctl_eof(h)) {
+		n = sioctl_pollfd(h, pfd, POLLIN);
+		if (poll(pfd, (nfds_t)n, -1) >= 0)
+			sioctl_revents(h, pfd);
+	}
+	say("set", "val=%u told=%d eof=%d", val, nset - before, sioctl_eof(h));
+}
+
+static void
+thru_controls(void)
+{
+	static const unsigned char note[] = { 0x90, 0x3c, 0x40 }, off[] = { 0x80, 0x3c, 0x40 };
+	struct sioctl_hdl *h;
+	struct mio_hdl *a, *b;
+	unsigned char buf[64];
+	char name[64];
+	size_t n;
+
+	snprintf(name, sizeof(name), "midithru,%u/9", unit());
+	h = sioctl_open(name, SIOCTL_READ | SIOCTL_WRITE, 0);
+	say("open", "opened=%s", yes(h != NULL));
+	if (h == NULL)
+		return;
+	sioctl_ondesc(h, on_desc, NULL);
+	sioctl_onval(h, on_val, NULL);
+	say("all", "thru=%d ports=%d", nthru, nports);
+	a = box(9, BOTH, 0);
+	b = box(9, BOTH, 0);
+	if (nthru == 0 || a == NULL || b == NULL)
+		return;
+	thru_set(h, 0);
+	mio_write(a, note, 3);			/* nobody hears it */
+	mio_close(a);				/* and it is over when that returns */
+	thru_set(h, 1);
+	a = box(9, BOTH, 0);
+	if (a == NULL)
+		return;
+	mio_write(a, off, 3);
+	mio_write(a, mark, 2);
+	n = heard(b, buf, sizeof(buf));
+	say_bytes("heard", buf, n);
+	mio_close(a);
+	mio_close(b);
+	sioctl_close(h);
+}
+
 const struct scenario midi_scenarios[] = {
+	{ "ctl-thru", thru_controls },
 	{ "ctl-midi", levels },
 	{ "midi-names", names },
 	{ "midi-thru", thru },
