@@ -391,6 +391,7 @@ class Dispatch:
     def drain(self) -> None:
         """Let no one in, play out what was written, tell every stream that the server ends."""
         self.ending = True
+        self.mmc.end()
         for session in list(self.sessions.values()):
             session.ending = SHUTDOWN
             for stream in list(session.streams.values()):

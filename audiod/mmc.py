@@ -111,6 +111,13 @@ class Mmc:
             self._devices.drop(opening)
         self._log.info("mmc.stop")
 
+    def end(self) -> None:
+        """The server ends: nothing is started any more."""
+        self.stop()
+        for forget in self._heard.values():
+            forget()
+        self._heard.clear()
+
     def locate(self, at: Fraction) -> None:
         """Let the next start begin there, which all are told; a clock that runs ends."""
         if self._code is not None:

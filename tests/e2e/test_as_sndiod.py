@@ -50,7 +50,7 @@ class Started:
 
     def end(self) -> None:
         signal.pidfd_send_signal(self.handle, signal.SIGTERM)
-        assert select.select([self.handle], [], [], PATIENCE * 1000)[0], "it does not end"
+        assert select.select([self.handle], [], [], PATIENCE)[0], "it does not end"
         os.close(self.handle)
 
     def fd(self, number: int) -> str:

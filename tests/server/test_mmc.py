@@ -205,6 +205,16 @@ def test_late_words_of_the_engine_are_nobodys(house: House, ear: Ear) -> None:
     ear.say(STOP)
 
 
+def test_it_ends_with_the_server(house: House, ear: Ear) -> None:
+    ear.say(START)
+    join(house, 1)
+    house.device.run()
+    house.dispatch.drain()
+    assert waits(house)[-1] == (0, 0), "a clock that ran on would have the server wait for it"
+    ear.say(START)
+    assert waits(house)[-1] == (0, 0)
+
+
 # ---- other devices ----
 
 
