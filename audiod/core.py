@@ -307,6 +307,7 @@ class Core:
             "volume": sub.maxvol,
             "join": sub.join,
             "autovol": device.autovol,
+            "mmc": sub.mmc,
             "devices": list(self.orders.get(sub.name, (device.number,))),
             "reason": self.reasons.get(sub.name) or None,
         }

@@ -33,7 +33,7 @@ def device_row(number: int = 0, name: str = "alsa:hw:0,0", default: bool = True)
     front = {"name": "default", "mode": "play,rec", "play": [0, 1], "rec": [0, 1], "volume": 127}
     rear = {"name": "rear", "mode": "play", "play": [2, 3], "rec": [0, 1], "volume": 100}
     subs = (front, rear) if default else ({**front, "name": str(number)},)
-    more = {"join": True, "autovol": False, "devices": [number], "reason": None}
+    more = {"join": True, "autovol": False, "mmc": False, "devices": [number], "reason": None}
     row["subdevices"] = [{**sub, **more} for sub in subs]
     return row
 

@@ -57,7 +57,9 @@ def test_devices(cli: Cli) -> None:
         "  snd/rear     play 2-3, volume 79%",
     ]
     assert cli.json("devices", "--json")["devices"][0]["subdevices"][1]["name"] == "rear"
-    cli.server.desk.devices[0]["subdevices"][1]["reason"] = "device 3 is not there"
+    cli.server.desk.devices[0]["subdevices"][1]["mmc"] = True
+    assert cli.text("devices").splitlines()[-1].endswith("volume 79%, streams wait for MMC")
+    cli.server.desk.devices[0]["subdevices"][1] |= {"mmc": False, "reason": "device 3 is not there"}
     cli.server.desk.devices[0] |= {"state": "lost", "reason": "No such device"}
     lost = cli.text("devices", "--rescan").splitlines()
     assert "lost, 48 kHz" in lost[1] and lost[2].strip() == "No such device"

@@ -48,6 +48,7 @@ def test_devices(house: House, client: Client) -> None:
                 "volume": 127,
                 "join": True,
                 "autovol": False,
+                "mmc": False,
                 "devices": [0],
                 "reason": None,
             }

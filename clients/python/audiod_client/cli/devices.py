@@ -124,6 +124,8 @@ def _subdevice(row: Mapping[str, Any]) -> list[str]:
         parts.append("no join")
     if row.get("autovol"):
         parts.append("autovol")
+    if row.get("mmc"):
+        parts.append("streams wait for MMC")
     reason = clean(row.get("reason") or "")
     why = [reason if reason == "chosen" else f"here because {reason}"] if reason else []
     return [", ".join(parts), *why]
