@@ -217,14 +217,9 @@ class Channel:
             by = target.muted_by or old.muted_by
             self._voice.status("mute", {"mute": bool(target.muted_by), "by": _names(by)})
         if old != target:
-            self._voice.status(
-                "ducking",
-                {
-                    "ducking_state": int(self.ducking_state),
-                    "ducked_by": list(target.ducked_by),
-                    "why": target.why,
-                },
-            )
+            if self._voice.hears("ducking"):
+                detail = {"ducked_by": list(target.ducked_by[:ROWS_MAX]), "why": target.why}
+                self._voice.status("ducking", {"ducking_state": int(self.ducking_state), **detail})
             self._changed()
 
     def _apply(self, old: Target, target: Target, ramp: Ramp) -> None:

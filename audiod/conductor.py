@@ -8,7 +8,10 @@ nothing.  Control thread; `soon` lets many changes of one turn be one decision.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from audiod_protocol.errors import Code, Fault, FaultError
@@ -59,6 +62,7 @@ class Conductor:
         self.policy = policy
         self.programs = tuple(programs)
         self.soon: Callable[[Callable[[], None]], None] = _at_once
+        self.together: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext  # the engine's
         self.on_ramps: Callable[[], None] = lambda: None
         self._core = known
         self._channels: dict[int, Played] = {}
@@ -143,6 +147,9 @@ class Conductor:
             for channel in channels:
                 if channel.target != UNTOUCHED:
                     channel.obey(UNTOUCHED, self.ramps)
+            for device, row in self._active.items():
+                if row["active"]:
+                    self._core.publish("ducking", "change", partial(self._active_row, device))
             self._active.clear()
         for channel in channels:
             self.changed(channel)
@@ -202,16 +209,15 @@ class Conductor:
     def _decide(self, device: int, policy: Policy) -> None:
         del self._dirty[device]
         targets = decide(policy, self._members.get(device, {}).values())
-        for ident, target in targets.items():
-            channel = self._channels.get(ident)
-            if channel is not None and channel.target != target:
-                if channel.target.suspend != target.suspend:
-                    self._log.info(
-                        "ducking.suspend" if target.suspend else "ducking.lift",
-                        stream=ident,
-                        reason=target.why,
-                    )
-                channel.obey(target, policy.ramps)
+        with self.together():
+            for ident, target in targets.items():
+                channel = self._channels.get(ident)
+                if channel is not None and channel.target != target:
+                    before = channel.target.suspend
+                    channel.obey(target, policy.ramps)
+                    if before != target.suspend:
+                        what = "ducking.suspend" if target.suspend else "ducking.lift"
+                        self._log.info(what, stream=ident, reason=target.why)
         row = self._active_row(device)
         if row != self._active.get(device, {"device": device, "active": []}):
             self._active[device] = row

@@ -101,6 +101,7 @@ class Dispatch:
         self.conductor = Conductor(self.core, config.policy, config.programs)
         self.conductor.on_ramps = lambda: self.devices.bend(self.conductor.ramps.volume_mute)
         self.conductor.on_ramps()
+        self.conductor.together = engine.together
         self.core.conductor = self.conductor
         self.settings = Settings(config, self.core, self.devices, self.conductor)
         self.hotplug = Hotplug(self.cards, self._cards_looked, folder=self.cards.roots.dev)

@@ -36,6 +36,12 @@ class Mute(enum.IntFlag):
 
 NOT_SUSPENDED = Suspend(0)
 NOT_MUTED = Mute(0)
+_MUTES = {
+    (False, False): NOT_MUTED,
+    (False, True): Mute.SAME,
+    (True, False): Mute.HIGHER,
+    (True, True): Mute.SAME | Mute.HIGHER,
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def decide(policy: Policy, members: Iterable[Member]) -> dict[int, Target]:
         kind = policy.of(member.type)
         levels.setdefault(kind.level, []).append(_Stream(member, kind))
     found: dict[int, Target] = {}
+    known: dict[Hashable, Target] = {}
     above: list[_Acting] = []
     for level in sorted(levels):
         streams = levels[level]
@@ -99,7 +106,7 @@ def decide(policy: Policy, members: Iterable[Member]) -> dict[int, Target]:
             one.higher = [cause for acting in above if (cause := acting.on(one))]
         _SETTLE[streams[0].type.same](streams)
         above.append(_Acting([one for one in streams if one.acts], _lower))
-        found |= {one.member.id: _target(one) for one in streams}
+        found |= {one.member.id: _target(one, known) for one in streams}
     return found
 
 
@@ -117,7 +124,7 @@ def multiplied(parts: Iterable[Percents]) -> Gains:
 # ---- within --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cause:
     """What streams of one level do to another; channels of which nothing is left as bits, 0 the lowest.
 
@@ -127,8 +134,16 @@ class _Cause:
     percents: Percents
     zero: int
     lasting: int
-    ids: tuple[int, ...]
-    clauses: tuple[str, ...]
+    by: dict[AudioType, list[int]]
+    of: Callable[[AudioType], Percents]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(ident for ids in self.by.values() for ident in ids)
+
+    @property
+    def clauses(self) -> Iterable[str]:
+        return (f"{one.name} ({_streams(ids)}) leaves {shown(self.of(one))}" for one, ids in self.by.items())
 
 
 @dataclass(eq=False)
@@ -143,16 +158,16 @@ class _Stream:
 
     def flags(self) -> Suspend:
         """Why it waits, as things stand."""
-        if not self.member.active:
-            return NOT_SUSPENDED
+        if self.settled or not self.member.active or (not self.higher and self.same is None):
+            return self.settled
         hard, soft = self._silenced([c.lasting for c in self.higher], self.same.lasting if self.same else 0)
-        return self.settled or self._preempted(hard, soft)
+        return self._preempted(hard, soft) if hard or soft else NOT_SUSPENDED
 
     def mute(self) -> Mute:
         if not self.member.active:
             return NOT_MUTED
         higher, same = self._silenced([c.zero for c in self.higher], self.same.zero if self.same else 0)
-        return (Mute.HIGHER if higher else NOT_MUTED) | (Mute.SAME if same else NOT_MUTED)
+        return _MUTES[higher, same]
 
     def _preempted(self, hard: bool, soft: bool) -> Suspend:
         flags = NOT_SUSPENDED
@@ -223,13 +238,7 @@ class _Acting:
         lasting = [self._percents(one) for one in by if not one.transient]
         percents = least([self._percents(one) for one in by])
         return _Cause(
-            percents,
-            _zero(percents, channels),
-            _zero(least(lasting), channels),
-            tuple(ident for ids in by.values() for ident in ids),
-            tuple(
-                f"{one.name} ({_streams(ids)}) leaves {shown(self._percents(one))}" for one, ids in by.items()
-            ),
+            percents, _zero(percents, channels), _zero(least(lasting), channels), by, self._percents
         )
 
 
@@ -311,12 +320,20 @@ def _mixed(streams: Sequence[_Stream], running: Sequence[_Stream]) -> None:
 _SETTLE = {Same.LAST_WINS: _last_wins, Same.FIRST_WINS: _first_wins, Same.MIX: _mix}
 
 
-def _target(one: _Stream) -> Target:
+def _target(one: _Stream, known: dict[Hashable, Target]) -> Target:
+    """The outcome for one; `known`: those of others, as most are alike."""
     suspend = one.flags()
     causes = [*one.higher, *([one.same] if one.same else [])]
     if not causes and not suspend:
         return UNTOUCHED
     mute = NOT_MUTED if suspend else one.mute()
+    key = (int(suspend), int(mute), bool(one.settled), *map(id, causes))
+    if key not in known:
+        known[key] = _told(one, causes, suspend, mute)
+    return known[key]
+
+
+def _told(one: _Stream, causes: Sequence[_Cause], suspend: Suspend, mute: Mute) -> Target:
     clauses = [clause for cause in causes for clause in cause.clauses]
     if one.settled:
         clauses.append("others of its priority go on in its place")

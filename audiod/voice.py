@@ -59,6 +59,9 @@ class Voice(Protocol):
     def answer(self, request: int, fault: Fault | None) -> None:
         """Answer a request that had to wait."""
 
+    def hears(self, event: str) -> bool:
+        """Whether its client has asked for this of its channel."""
+
     def status(self, event: str, detail: dict[str, object]) -> None:
         """Something happened to its channel."""
 
@@ -102,6 +105,9 @@ class NativeVoice:
 
     def answer(self, request: int, fault: Fault | None) -> None:
         self._conn.send(self.accepted(request) if fault is None else self.refused(request, fault))
+
+    def hears(self, event: str) -> bool:
+        return event in self._events
 
     def status(self, event: str, detail: dict[str, object]) -> None:
         if event in self._events:
@@ -154,6 +160,9 @@ class SndioVoice:
 
     def answer(self, request: int, fault: Fault | None) -> None:
         """No request waits."""
+
+    def hears(self, event: str) -> bool:
+        return False
 
     def status(self, event: str, detail: dict[str, object]) -> None:
         """This wire has no word for it."""

@@ -47,7 +47,8 @@ stream_aim(stream *s, const float *gains, uint32_t n, const struct curve *curve,
 	a->when = atomic_load_explicit(&s->engine->aims, memory_order_relaxed) + (s->engine->gathering != 0);
 	a->serial = s->serial = s->serial % AIM_SERIAL + 1;
 	mailbox_send(&s->mail);
-	dev_poke(s->dev);
+	if (!s->engine->gathering)	/* else its end wakes the devices */
+		dev_poke(s->dev);
 	return s->serial;
 }
 
