@@ -22,6 +22,7 @@ from audiod.audiotype import AudioType, Policy, ProgramRule, Ramps, by_program, 
 from audiod.core import Core, Row
 from audiod.ducking import UNTOUCHED, Member, Target, decide
 
+EVENTS_WAITED = 8  # of the engine, for more of them that are one decision; some hundred microseconds
 NAMES_SHOWN = 8  # types that a refusal lists
 
 
@@ -72,6 +73,7 @@ class Conductor:
         self._dirty: dict[int, None] = {}  # devices to decide on
         self._active: dict[int, Row] = {}  # as told last
         self._settling = False
+        self._waited = 0  # events since something has changed
         self._log = log.get()
 
     # ---- what streams and sessions ask ----
@@ -120,11 +122,19 @@ class Conductor:
         if self._dirty and not self._settling:
             self.soon(self.settle)
 
+    def passed(self) -> None:
+        """An event of the engine has been dealt with: what waits for more of them does not wait for many."""
+        if self._dirty:
+            self._waited += 1
+            if self._waited >= EVENTS_WAITED:
+                self.settle()
+
     def settle(self) -> None:
         """Decide on all devices where something has changed."""
         if self._settling:
             return
         self._settling = True
+        self._waited = 0
         try:
             while self._dirty and self.policy is not None:
                 self._decide(next(iter(self._dirty)), self.policy)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from audiod.audiotype import LINEAR, AudioType, Policy, Preempt, ProgramRule, Ramp, Ramps, Same
-from audiod.conductor import Conductor
+from audiod.conductor import EVENTS_WAITED, Conductor
 from audiod.config import ENC
 from audiod.core import Core, Device, Format, Stream
 from audiod.ducking import UNTOUCHED, Member, Suspend, Target, decide
@@ -254,6 +254,19 @@ def test_many_changes_of_one_turn_are_one_decision() -> None:
     assert [target.gains for target in music.obeyed] == [(0.5,)]
     for settle in world.later[1:]:
         settle()
+    assert len(music.obeyed) == 1
+
+
+def test_a_decision_does_not_wait_for_many_events() -> None:
+    world = World(lazy=True)
+    music = world.open("music")
+    world.start(world.open("voice"))
+    for _ in range(EVENTS_WAITED - 1):
+        world.conductor.passed()
+    assert music.obeyed == []
+    world.conductor.passed()
+    assert [target.gains for target in music.obeyed] == [(0.5,)]
+    world.later[0]()
     assert len(music.obeyed) == 1
 
 
