@@ -1,15 +1,17 @@
 """The long fuzz run: millions of wrong messages, in chunks of seeds, that must all end well.
 
     python tests/perf/fuzz_long.py [--pump 5000000] [--sndio 5000000] [--protocol 2000000]
-                                   [--session 1000000] [--control 1000000] [--chunk 250000] [--seed 1]
-                                   [--jobs 2] [--sanitize address,undefined|thread] [--json FILE]
+                                   [--session 1000000] [--control 1000000] [--midi 1000000]
+                                   [--chunk 250000] [--seed 1] [--jobs 2]
+                                   [--sanitize address,undefined|thread] [--json FILE]
 
 `pump` and `sndio` are tests/engine/fuzz_pump.c and fuzz_sndio.c under sanitizers:
 scanner, pump and streams of the live engine, by either protocol, beside a
 neighbour whose every sample is compared.  `protocol`
 and `session` are tests/fuzzing.py: the sans-IO core and validate, then a daemon
 over FakeEngine; `control` is tests/deskfuzz.py: the same of control clients of
-sndio's wire.  A chunk that fails is named with the command that repeats it.
+sndio's wire, `midi` is tests/midifuzz.py, of its MIDI programs.
+A chunk that fails is named with the command that repeats it.
 """
 
 from __future__ import annotations
@@ -38,13 +40,14 @@ PARTS = {  # messages
     "protocol": 2_000_000,
     "session": 1_000_000,
     "control": 1_000_000,
+    "midi": 1_000_000,
 }
 IN_C = {"pump": "fuzz_pump", "sndio": "fuzz_sndio"}
 PYTHON = """\
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import deskfuzz, fuzzing
-where = deskfuzz if sys.argv[2] == "control" else fuzzing
+import deskfuzz, fuzzing, midifuzz
+where = {"control": deskfuzz, "midi": midifuzz}.get(sys.argv[2], fuzzing)
 print(json.dumps(getattr(where, "fuzz_" + sys.argv[2])(int(sys.argv[3]), int(sys.argv[4]))))
 """
 SAID = re.compile(

@@ -6,6 +6,7 @@ import pytest
 from deskfuzz import fuzz_control
 from fuzzing import fuzz_protocol, fuzz_session
 from house import Client, House
+from midifuzz import fuzz_midi
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -27,6 +28,13 @@ def test_a_daemon_among_wrong_messages_answers_each_once(seed: int) -> None:
 def test_control_clients_that_say_anything(seed: int) -> None:
     tally = fuzz_control(800, seed)
     assert tally["compared"] > 150 and tally["ended by a breach"] > 15 and tally["clients"] > 25, tally
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_midi_programs_that_say_anything(seed: int) -> None:
+    tally = fuzz_midi(800, seed)
+    assert tally["compared"] > 50 and tally["ended by a breach"] > 15 and tally["clients"] > 25, tally
+    assert tally["heard"] > 5000, tally
 
 
 def test_a_stop_that_waits_when_its_client_vanishes_is_answered_to_nobody(
