@@ -294,8 +294,8 @@ class Channel:
 
     def discards_first(self, what: str) -> bool:
         """Whether it is ended by new parameters, or by being prepared again."""
-        places = (Place.PAUSED,) if what == "prepare" else (Place.PREPARED, Place.PAUSED)
-        return self._native and self.place in places
+        places = {"prepare": (Place.PAUSED,), "setpar": (Place.PREPARED, Place.PAUSED)}
+        return self._native and self.place in places.get(what, ())
 
     def joined(self) -> None:
         """Its start condition holds."""
@@ -375,6 +375,8 @@ class Channel:
 
     def halt(self, fault: Fault) -> None:
         """Its device has failed, but the client may try again."""
+        if self.place is Place.ERROR:
+            return
         self.failed(fault)
         self._voice.halted("error", {"reason": fault.message, "code": str(fault.code)})
 

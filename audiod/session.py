@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiod_protocol import validate
@@ -217,7 +218,7 @@ class Session:
         self._rescanning = True
         self._rescan(then)
 
-    def _when_open(self, request: Request, sub: SubDevice, act: Callable[[], Row]) -> None:
+    def _when_open(self, request: Request, sub: SubDevice, act: Callable[[], Row | None]) -> None:
         """Act and answer once the device of a sub-device is open; what the client sends then waits."""
 
         def then(fault: Fault | None) -> None:
@@ -227,7 +228,9 @@ class Session:
             try:
                 if fault is not None:
                     raise FaultError(fault)
-                self.conn.send(pack_response(request.id, act()))
+                result = act()
+                if result is not None:
+                    self.conn.send(pack_response(request.id, result))
             except FaultError as error:
                 self.conn.send(pack_error(request.id, error.fault))
             self._backlog.go_on(self.message)
@@ -327,7 +330,11 @@ class Session:
             self._core.conductor.check(args.type)
         if stream.must_wait(request.method, lambda: self._request(request)):
             return None
-        return STREAM_METHODS[request.method](stream, request, args)
+        act = partial(STREAM_METHODS[request.method], stream, request, args)
+        if request.method == "prepare" and stream.seat.on.handle is None:  # its device has failed
+            self._when_open(request, stream.row.sub, act)
+            return None
+        return act()
 
     def _changed(self, topic: str, row: Row) -> None:
         """Tell of a change; a client that does not read is closed by the pump, never waited for."""

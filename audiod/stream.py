@@ -83,6 +83,7 @@ class ClientStream:
         self._forced = False  # its volume in this run was set by others than its client, too
         self._gone = False  # its connection is
         self._waiting: deque[Callable[[], None]] = deque()
+        self._going_on = False  # with what has waited
         self._log = log.get(stream=row.id)
         row.channel = self.channel = Channel(row, voice, known, self._tell)
         row.measure = self._measure
@@ -124,13 +125,14 @@ class ClientStream:
 
     def must_wait(self, what: str, act: Callable[[], None]) -> bool:
         """Keep a message that needs the engine to have let go; whether it was kept, and `act` comes later."""
-        if not self.releasing and not (what in ("setpar", "prepare") and self._gives_way(what)):
+        behind = self._waiting and not self._going_on
+        if not self.releasing and not behind and not self._gives_way(what):
             return False
         if len(self._waiting) >= WAITING_MAX:
             raise FaultError(
                 Fault(Code.EBUSY, f"{what}: more than {WAITING_MAX} requests wait", "wait for answers")
             )
-        self._waiting.append(act)
+        (self._waiting.appendleft if self._going_on else self._waiting.append)(act)
         return True
 
     def _gives_way(self, what: str) -> bool:
@@ -312,13 +314,7 @@ class ClientStream:
             except EngineError as error:
                 row.sub = old
                 self._devices.drop(here)
-                raise FaultError(
-                    Fault(
-                        Code.EINVAL,
-                        f"stream {row.id} cannot move to device {sub.device}: {error.strerror}",
-                        "its buffer must hold a block of that device",
-                    )
-                ) from error
+                raise FaultError(trouble.unmoved(row.id, sub.device, error.strerror)) from error
         seat.move(here, at_once=self._run is None)
         if self._run is None:
             self._refit()
@@ -337,7 +333,8 @@ class ClientStream:
             self.conn.stop(self.number, drain=False)
             self.state = State.READY
             self._answer_stops()
-        self.channel.altered(old.device, sub.device)
+        if self.channel.place is not Place.ERROR or old.device != sub.device:
+            self.channel.altered(old.device, sub.device)
 
     def _refit(self) -> None:
         """Its device may be another: so may be its parameters, unless its client was promised these."""
@@ -390,8 +387,7 @@ class ClientStream:
             if self.state is State.DEAD:
                 self._let_go()
             self._core.stream_changed(self.row)
-            while self._waiting and not self.releasing and not self._gone:
-                self._waiting.popleft()()
+            self._go_on()
 
     def ended(self, reason: EndReason, request: int | None = None) -> None:
         """The engine ended it: an xrun under policy error, or its device.
@@ -433,8 +429,7 @@ class ClientStream:
         self._answer_stops(fault)
         self._voice.died(fault)
         self._core.stream_changed(self.row)
-        while self._waiting:
-            self._waiting.popleft()()
+        self._go_on()
         if self._run is None:
             self._let_go()
 
@@ -464,6 +459,13 @@ class ClientStream:
     def _tell(self) -> None:
         if self.row.id in self._core.streams:
             self._core.stream_changed(self.row)
+
+    def _go_on(self) -> None:
+        """Act on what has waited, in order, until something must wait again."""
+        self._going_on = True
+        while self._waiting and not self.releasing and not self._gone:
+            self._waiting.popleft()()
+        self._going_on = False
 
     def _answer_stops(self, fault: Fault | None = None) -> None:
         for request in self._stopping:

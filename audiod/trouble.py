@@ -56,3 +56,12 @@ def unstarted(number: int, reason: str | None) -> Fault:
     return Fault(
         Code.EIO, f"start: stream {number}: {reason}", "open fewer streams or ask for a smaller appbufsz"
     )
+
+
+def unmoved(ident: int, number: int, reason: str | None) -> Fault:
+    """Why a stream does not go to another device."""
+    return Fault(
+        Code.EINVAL,
+        f"stream {ident} cannot move to device {number}: {reason}",
+        "its buffer must hold a block of that device",
+    )
