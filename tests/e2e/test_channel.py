@@ -221,7 +221,7 @@ def test_count_and_free_are_the_buffer_in_every_state(hall: Hall) -> None:
     assert seen["paused"] == (2 * ROUND * FRAME, 4)
     desk.ask("resume", stream=0)
     desk.channel().obey(Target((0.0,), Suspend.HARD), hall.core.conductor.ramps)
-    hall.step()
+    desk.until("suspended")
     look()
     assert seen["suspended"] == seen["paused"], "before it sounded again"
     desk.channel().obey(UNTOUCHED, hall.core.conductor.ramps)

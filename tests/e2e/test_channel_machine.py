@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from audiod_protocol.channel import CLIENTS, REFUSALS, TRANSITIONS, Deed, Place
-from hall import FRAME, PAR, ROUND, Desk, Hall
+from hall import FRAME, PAR, PATIENCE, ROUND, Desk, Hall
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -182,11 +182,17 @@ class Machine(RuleBasedStateMachine):
 
     def wait_ready(self, number: int, s: Model) -> None:
         """What it discards first may fade for a block or two."""
-        for _ in range(3):
-            if self.desk.channel(number).place in (Place.READY, Place.PREPARED):
-                break
-            self.step_all(skip=s)
+        self.until(number, s, 3, Place.READY, Place.PREPARED)
         s.done = self.taken(number)
+
+    def until(self, number: int, s: Model, blocks: int, *places: Place) -> None:
+        """It comes there within so many blocks; where the clock stands still, once its thread has looked."""
+        for _ in range(PATIENCE):
+            if self.desk.channel(number).place in places:
+                return
+            blocks -= self.step_all(skip=s)
+            assert blocks >= 0, (number, s, self.desk.channel(number).place)
+        raise AssertionError(f"stream {number} never came to {places}: {s}")
 
     @rule(data=st.data())
     def prepare(self, data: st.DataObject) -> None:
@@ -286,11 +292,7 @@ class Machine(RuleBasedStateMachine):
 
     def drain(self, number: int, s: Model) -> None:
         """It ends within what it has queued and a little more."""
-        queued = s.queued
-        for _ in range(queued // ROUND + 4):
-            if self.desk.channel(number).place is Place.READY:
-                break
-            self.step_all(skip=s)
+        self.until(number, s, s.queued // ROUND + 4, Place.READY)
         s.done = self.taken(number)
         assert s.done <= s.written or not s.plays
         s.rest(Place.READY)
@@ -329,14 +331,15 @@ class Machine(RuleBasedStateMachine):
             self.step_all()
             self.check()
 
-    def step_all(self, skip: Model | None = None) -> None:
-        """One block of the device's clock, if it runs."""
+    def step_all(self, skip: Model | None = None) -> bool:
+        """One block of the device's clock; whether it runs."""
         before = self.hall.house.device.stats().position
         self.hall.step()
         passed = self.hall.house.device.stats().position != before
         for number, s in enumerate(self.streams):
             if s is not skip and passed:
                 self.pass_block(number, s)
+        return passed
 
     def pass_block(self, number: int, s: Model) -> None:
         if s.place is Place.PREPARED and s.joins:
