@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from audiod_protocol.channel import Ducking, Status
-from native import Native, Refused
-from plain import Plain
+from duckdesk import ROUND, Desk
+from native import Refused
 
-ROUND, APPBUF = 480, 1920
-BLOCK_NS = 10_000_000
+from audiod.ducking import Member, decide
 
 POLICY = """\
 [[audio_type]]
@@ -63,111 +61,6 @@ duration = 0
 name = "volume_mute"
 duration = 20
 """
-
-
-class Player:
-    """One stream of a connection; what it plays is `frames`, a value a frame, on both channels."""
-
-    def __init__(self, house: Desk, kind: str | None, frames: np.ndarray, **more: object) -> None:
-        self.house = house
-        self.wire = house.wire
-        opened = house.ask("open", mode="play", **({} if kind is None else {"type": kind}), **more)
-        self.number: int = opened["stream"]
-        self.data = np.repeat(frames.astype("<i2"), 2).tobytes()
-        self.at = 0
-        par = {"enc": "s16le", "rate": 48000, "pchan": 2, "appbufsz": APPBUF}
-        house.ask("setpar", stream=self.number, par=par)
-
-    def prepare(self) -> Player:
-        self.house.ask("prepare", stream=self.number)
-        self.feed()
-        return self
-
-    def feed(self) -> None:
-        """Write as much as the server wants."""
-        granted = sum(m[2][1] for m in self.wire.seen if m[:2] == [2, "credit"] and m[2][0] == self.number)
-        end = granted * 4
-        if end > self.at and self.data[self.at : end]:
-            self.wire.write(self.number, self.data[self.at : end])
-            self.at = min(end, len(self.data))
-            self.house.plain.settle()
-
-    def do(self, what: str, **more: object) -> Any:
-        return self.house.ask(what, stream=self.number, **more)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.do("status")["record"]
-        return found
-
-    @property
-    def status(self) -> Status:
-        return Status(self.record["status"])
-
-    @property
-    def bits(self) -> Ducking:
-        return Ducking(self.record["ducking_state"])
-
-    @property
-    def row(self) -> dict[str, Any]:
-        (row,) = [r for r in self.house.ask("streams")["streams"] if r["stream"] == self.number]
-        return dict(row)
-
-    @property
-    def left(self) -> list[float]:
-        """Its gains; [1.0] if nobody ducks it."""
-        ducking = self.row["ducking"]
-        return [1.0] if ducking is None else list(ducking["gains"])
-
-
-class Desk:
-    """One client of a daemon, with several streams."""
-
-    def __init__(self, folder: Path, text: str) -> None:
-        self.plain = Plain(folder, text=text)
-        self.wire: Native = self.plain.client("desk")
-        self.players: list[Player] = []
-
-    def ask(self, method: str, **args: object) -> Any:
-        """The answer, or None if it is to come after some blocks."""
-        ident = self.wire.request(method, **args)
-        self.plain.settle()
-        self.wire.messages()
-        come = any(m[:2] == [1, ident] for m in self.wire.seen)
-        return self.wire.answer(ident) if come else None
-
-    def player(self, kind: str | None, frames: np.ndarray | None = None, **more: object) -> Player:
-        made = Player(self, kind, np.zeros(48000) if frames is None else frames, **more)
-        self.players.append(made)
-        return made
-
-    def plays(self, kind: str | None, frames: np.ndarray | None = None, **more: object) -> Player:
-        """A stream that runs, its first block being played."""
-        made = self.player(kind, frames, **more).prepare()
-        self.step()
-        assert made.status in (Status.RUNNING, Status.SUSPENDED)
-        return made
-
-    def step(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.plain.step()
-            self.wire.messages()
-            for player in self.players:
-                player.feed()
-
-    def heard(self) -> np.ndarray:
-        """What the device has played, frames x 2."""
-        return np.frombuffer(self.plain.played.read_bytes(), "<i2").reshape(-1, 2)
-
-    def events(self, player: Player, event: str) -> list[dict[str, Any]]:
-        self.wire.messages()
-        return [
-            m[2][2] for m in self.wire.seen if m[:2] == [2, "onstatus"] and m[2][:2] == [player.number, event]
-        ]
-
-    def close(self) -> None:
-        self.wire.close()
-        self.plain.close()
 
 
 @pytest.fixture
@@ -426,6 +319,53 @@ def test_forced_ducking(desk: Desk) -> None:
     with pytest.raises(Refused) as caught:
         desk.ask("force_ducking", stream=number, on=True)
     assert caught.value.code == "EINVAL"
+
+
+# ---- many ---------------------------------------------------------------------------------
+
+
+def test_two_hundred_streams_with_changing_types(desk: Desk) -> None:
+    """What is heard is the sum of what the pure policy leaves of each, whoever becomes what."""
+    kinds = ["beep", "nav", "music", "alert", "voice", "music", "beep"]
+    one = level(100)
+    players = [desk.player(kinds[n % 2 * 2], one, link="g" if n % 50 == 7 else None) for n in range(200)]
+    for player in players:
+        player.prepare()
+    desk.step(2)
+    conductor = desk.plain.dispatch.conductor
+    assert conductor.policy is not None
+    rows = desk.plain.dispatch.core.streams
+    seen = set()
+    for turn in range(8):
+        changing = players[turn * 13 :: 29]
+        for player in changing:
+            player.do("discard")
+        desk.step(2)
+        for n, player in enumerate(changing):
+            player.do("setpar", par={}, type=kinds[(turn + n) % len(kinds)])
+            desk.granted[player.number] = player.at = 0
+            player.prepare()
+        desk.step(9)  # a ramp is six
+        members = [
+            Member(
+                row.id,
+                row.type,
+                since=row.channel.since,
+                link=row.channel.link,
+                paused=row.channel.paused,
+            )
+            for row in rows.values()
+        ]
+        told = decide(conductor.policy, members)
+        assert {ident: row.channel.target for ident, row in rows.items()} == told
+        total = 0.0
+        for ident, row in rows.items():
+            waits = bool(told[ident].suspend)
+            assert row.channel.place.status is (Status.SUSPENDED if waits else Status.RUNNING)
+            total += 0 if waits else 100 * (told[ident].gains or (1.0,))[0]
+        assert desk.heard()[-1, 0] == pytest.approx(total, abs=1)
+        seen.add(round(total))
+    assert len(seen) > 4, "it does change"
 
 
 # ---- who is told --------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from audiod.audiotype import (
     profile,
     segments,
     shown,
+    spread,
     written,
 )
 from audiod.changes import AT_ONCE, diff, flatten
@@ -135,6 +138,17 @@ def test_both_syntaxes_say_the_same(tmp_path: Path) -> None:
     assert read.policy == SAME_AS_BOTH
     assert read.files == ("f", f"{tmp_path}/policy.conf")
     assert read.origins["audio_type.nav.prio"] == f"{tmp_path}/policy.conf:12"
+
+
+def test_the_examples_of_the_manual_say_the_same() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/man/audiod.toml.5.scd").read_text()
+    of_name = dict(re.findall(r"^```\n# (ducking\.\w+)\n(.*?)^```$", page, re.M | re.S))
+    ours, qnx = of_text(of_name["ducking.toml"]).policy, of_qnx(of_name["ducking.conf"])
+    assert ours is not None and qnx is not None
+    assert ours.ramps == qnx.ramps
+    for one, other in zip(ours.types, qnx.types, strict=True):
+        assert spread(one.duck_lower, 2) == spread(other.duck_lower, 2)
+        assert replace(one, duck_lower=FULL) == replace(other, duck_lower=FULL)
 
 
 def test_line_ends_of_either_kind() -> None:
