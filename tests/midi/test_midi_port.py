@@ -21,7 +21,7 @@ from audiod.midi.patchbay import Patchbay
 from audiod.midi.port import Port, State
 
 NOTE = bytes.fromhex("903c40")
-PATIENCE = 20  # seconds until a test gives up: never reached when all is well
+PATIENCE = 3  # seconds until a test gives up: never reached when all is well
 
 
 @pytest.fixture(autouse=True)
@@ -348,4 +348,31 @@ async def test_a_port_at_a_thru_box(tmp_path: Path) -> None:
         box.send(b"\xc0\x01", "somebody")
         own.say(b"\xc0\x02")
         assert await read(there.fd, 2) == b"\xc0\x02"
+    there.unplug()
+
+
+async def test_a_thru_box_holds_its_ports_while_it_is_used(tmp_path: Path) -> None:
+    there = Terminal(tmp_path / "port")
+    async with ports(str(tmp_path / "port"), str(tmp_path / "missing")) as bay:
+        port, missing = bay.ports
+        box = bay.box(3)
+        box.enter()
+        box.plug(0, on=True)
+        box.plug(1, on=True)
+        await until(port, State.OPEN)
+        await until(missing, State.CLOSED)
+        assert (box.connected(0), box.connected(1)) == (True, False)
+        box.hub.send(NOTE, "somebody")
+        assert await read(there.fd, 3) == NOTE
+        box.leave()
+        await until(port, State.CLOSED)
+        box.enter()  # it is still wanted there
+        await until(port, State.OPEN)
+        box.plug(0, on=False)
+        await until(port, State.CLOSED)
+        box.plug(0, on=True)
+        box.leave()  # before it is open
+        assert port.state is State.OPENING
+        await until(port, State.CLOSED)
+        assert port.users == 0
     there.unplug()

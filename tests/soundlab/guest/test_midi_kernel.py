@@ -35,12 +35,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     subprocess.run(["modprobe", "snd-seq-midi"], check=False)
     folder = tmp_path_factory.mktemp("midi")
     assert CARD not in Path("/proc/asound/cards").read_text()
-    names = [f"alsa:hw:CARD={CARD},DEV=0", "/dev/snd/midiC9D1"]
+    names = [f"alsa:hw:CARD={CARD},DEV=0", "/dev/snd/midiC9D1", "virtual"]
     ports = [word for name in names for word in ("-a", "on", "-q", name)]
     with units.unit() as unit, running(folder, "-f", "null", *ports, sndio="", unit=unit) as made:
         until(lambda: made.log.count("midi.port.refused") == 2)
         subprocess.run(["modprobe", "snd-virmidi", "index=9"], check=True)
-        until(lambda: made.log.count("midi.port.open") == 2)
+        until(lambda: made.log.count("midi.port.open") == 3)  # `virtual` needs no card
         yield made
 
 
@@ -137,3 +137,16 @@ def test_a_synthesiser_hears_the_kernels_device(daemon: Daemon, tmp_path: Path) 
 
         until(lambda: len(events()) >= len(wanted))
         assert events() == wanted
+
+
+def test_a_virtual_port_of_the_sequencer(daemon: Daemon, tmp_path: Path) -> None:
+    """libasound makes it, without a card: notes go in and out by the sequencer."""
+    there = re.search(
+        r"client (\d+): [^\n]*\n +\d+ 'Virtual RawMIDI",
+        subprocess.run(["aconnect", "-o"], capture_output=True, text=True, check=True).stdout,
+    )
+    assert there is not None
+    with listening(["aseqdump", "-p", f"{there[1]}:0"], tmp_path / "heard", "Waiting for data") as heard:
+        say(daemon, tmp_path, SONG, port=2)
+        until(lambda: "Note off" in heard.read_text())
+        assert "Note on 0, note 60, velocity 64" in " ".join(heard.read_text().split())
