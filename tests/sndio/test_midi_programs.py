@@ -163,7 +163,7 @@ EVENTS = [  # a message, and what fluidsynth says that it has heard
 
 
 def test_a_synthesiser_at_a_port_plays_what_midicat_sends(tmp_path: Path) -> None:
-    """fluidsynth reads raw MIDI from a FIFO that is audiod's port: event by event, and it sounds."""
+    """fluidsynth reads raw MIDI from a FIFO that is audiod's port: event by event."""
     need("midicat", "fluidsynth")
     fifo, wav, said = (tmp_path / name for name in ("fifo", "out.wav", "synth"))
     os.mkfifo(fifo)
