@@ -44,6 +44,11 @@ name = "music"
 preemptable = true
 
 [[audio_type]]
+name = "film"
+prio = "same"
+preemption_by_higher = "pause"
+
+[[audio_type]]
 name = "beep"
 prio = "same"
 """
@@ -135,7 +140,7 @@ def test_an_unknown_type_is_refused_with_those_that_there_are(desk: Desk) -> Non
     with pytest.raises(Refused, match="there is no audio type 'gong'") as caught:
         desk.ask("open", mode="play", type="gong")
     assert caught.value.code == "EINVAL"
-    assert caught.value.hint == "there are call, voice, nav, alert, music, beep; or leave it out"
+    assert caught.value.hint == "there are call, voice, nav, alert, music, film, beep; or leave it out"
     stream = desk.player("NAV")
     with pytest.raises(Refused, match="gong"):
         stream.do("setpar", par={}, type="gong")
@@ -214,6 +219,21 @@ def test_a_suspended_stream_consumes_nothing_and_loses_nothing(desk: Desk) -> No
     assert rest.tolist() == count[taken + 6 * ROUND :][: len(rest)].tolist()
 
 
+def test_one_that_is_called_back_on_its_way_down_never_stood_still(desk: Desk) -> None:
+    count = np.full(20000, 10000)
+    music = desk.plays("music", count)
+    desk.step(2)
+    call = desk.player("call").prepare()
+    desk.step(4)
+    call.do("discard")
+    desk.step(12)
+    heard = desk.heard()[ROUND:, 0].astype(float)
+    assert music.status is Status.RUNNING and heard[-1] == 10000 and 0 < heard[ROUND:].min() < 9000
+    assert np.abs(np.diff(heard[ROUND:])).max() <= 20
+    states = [m for m in desk.events(music, "state") if m["new"] == "suspended"]
+    assert not states and music.record["scount"] == desk.plain.device.stats().position * 4
+
+
 def test_hard_resume_leaves_it_suspended_and_takes_back_a_pause(desk: Desk) -> None:
     music = desk.plays("music")
     call = desk.plays("call")
@@ -262,6 +282,26 @@ def test_a_pause_while_it_is_suspended_holds_afterwards_and_no_frame_is_lost(des
     at = int(np.flatnonzero(heard)[-1])
     assert heard[at] == count[taken + 6 * ROUND - 1], "the last block ends where it must"
     assert heard[at - 4 * ROUND + 1 : at + 1].tolist() == count[: taken + 6 * ROUND][-4 * ROUND :].tolist()
+
+
+def test_a_type_may_be_paused_instead(desk: Desk) -> None:
+    desk.ask("subscribe", topics=[], events=["state"])
+    film = desk.plays("film", level(1000))
+    call = desk.plays("call")
+    desk.step(8)
+    assert film.bits == Ducking.HARD_SUSPENDED | Ducking.PAUSED
+    call.do("discard")
+    desk.step(3)
+    assert film.status is Status.PAUSED
+    film.do("resume")
+    desk.step(3)
+    assert film.status is Status.RUNNING and desk.heard()[-1].tolist() == [1000, 1000]
+    told = [(e["old"], e["new"], e["flags"]) for e in desk.events(film, "state")]
+    assert told[2:] == [
+        ("running", "suspended", ["hard", "autopause"]),
+        ("suspended", "paused", ["hard", "autopause"]),
+        ("paused", "running", []),
+    ]
 
 
 def test_what_cannot_be_preempted_plays_on_in_silence(desk: Desk) -> None:
@@ -395,7 +435,7 @@ def test_events_of_state_and_ducking(desk: Desk) -> None:
 def test_the_question_who_is_active(desk: Desk) -> None:
     desk.plays("music"), desk.plays("music"), desk.plays("voice")
     answer = desk.ask("ducking")
-    assert answer["order"] == "call > voice > nav = alert > music = beep"
+    assert answer["order"] == "call > voice > nav = alert > music = film = beep"
     (device,) = answer["devices"]
     assert [(one["type"], one["prio"], one["streams"]) for one in device["active"]] == [
         ("voice", 3, [3]),
