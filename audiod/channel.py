@@ -225,7 +225,7 @@ class Channel:
     def _apply(self, old: Target, target: Target, ramp: Ramp) -> None:
         place, wants = self.place, bool(target.suspend)
         if place is Place.PREPARED:
-            self._aim_at(Ramp(0), hold=False)
+            self._aim_at(Ramp(0), hold=wants)  # so that it joins standing still
         elif place is Place.DRAINING:
             if old.gains != target.gains:
                 self._aim_at(ramp, hold=False)
@@ -284,7 +284,7 @@ class Channel:
         self._late = None
         self.account.begun(run)
         if self.target.gains:
-            self._aim_at(Ramp(0), hold=False)
+            self._aim_at(Ramp(0), hold=bool(self.target.suspend))
         self._become(Place.PREPARED)
 
     @property
@@ -421,6 +421,8 @@ class Channel:
         self.since = self._known.next_order()
         self._become(place)
         self._news()
+        if place is self.place is Place.RUNNING and self.target.suspend and not self._suspending:
+            self._apply(UNTOUCHED, self.target, Ramp(0))  # as was known before it ran
 
     def _end(self, place: Place, fault: Fault | None = None) -> None:
         self._pausing = self._suspending = self.wants_pause = False

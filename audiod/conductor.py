@@ -225,7 +225,7 @@ class Conductor:
                 if channel is not None and channel.target != target:
                     before = channel.target.suspend
                     channel.obey(target, policy.ramps)
-                    if before != target.suspend:
+                    if before != target.suspend and self._members[device][ident].active:
                         what = "ducking.suspend" if target.suspend else "ducking.lift"
                         self._log.info(what, stream=ident, reason=target.why)
         row = self._active_row(device)

@@ -91,7 +91,7 @@ UNTOUCHED = Target()
 def decide(policy: Policy, members: Iterable[Member]) -> dict[int, Target]:
     """The target of each of the streams of one device, by id.
 
-    That of one that is not active: what it would start with, never suspended or muted.
+    That of one that is not active: what it would start with, never muted.
     """
     levels: dict[int, list[_Stream]] = {}
     for member in sorted(members, key=lambda m: (m.order, m.id)):
@@ -158,7 +158,7 @@ class _Stream:
 
     def flags(self) -> Suspend:
         """Why it waits, as things stand."""
-        if self.settled or not self.member.active or (not self.higher and self.same is None):
+        if self.settled or (not self.higher and self.same is None):
             return self.settled
         hard, soft = self._silenced([c.lasting for c in self.higher], self.same.lasting if self.same else 0)
         return self._preempted(hard, soft) if hard or soft else NOT_SUSPENDED

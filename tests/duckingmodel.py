@@ -181,8 +181,6 @@ class Model:
         return flags
 
     def suspended(self, x: Member) -> int:
-        if not x.active:
-            return 0
         return self.waiting.get(x.id) or self.preempted(x)
 
     def muted(self, x: Member) -> int:

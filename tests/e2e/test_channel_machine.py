@@ -107,6 +107,8 @@ class Machine(RuleBasedStateMachine):
 
     def check(self) -> None:
         for number, s in enumerate(self.streams):
+            if s.place in (Place.READY, Place.UNDERRUN):  # what it begins with is decided anew
+                self.desk.channel(number).obey(UNTOUCHED, RAMPS)
             record = self.desk.status(number)
             s.underruns -= record["underrun"]
             self.covered[record["status"]] += 1

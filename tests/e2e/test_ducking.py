@@ -234,6 +234,22 @@ def test_one_that_is_called_back_on_its_way_down_never_stood_still(desk: Desk) -
     assert not states and music.record["scount"] == desk.plain.device.stats().position * 4
 
 
+def test_a_stream_that_starts_into_a_suspension_loses_nothing_either(desk: Desk) -> None:
+    count = np.arange(1, 15001)
+    call = desk.plays("call")
+    music = desk.player("music", count).prepare()
+    desk.step(10)
+    assert music.status is Status.SUSPENDED and music.bits == Ducking.HARD_SUSPENDED
+    assert music.record["scount"] == 0 and music.record["count"] == 1920 * 4
+    call.do("discard")
+    desk.step(14)
+    assert music.status is Status.RUNNING
+    heard = desk.heard()[:, 0].astype(int)
+    begun = int(np.flatnonzero(heard)[0]) // ROUND * ROUND
+    after = heard[begun + 6 * ROUND :]
+    assert len(after) > 4 * ROUND and after.tolist() == count[6 * ROUND :][: len(after)].tolist()
+
+
 def test_hard_resume_leaves_it_suspended_and_takes_back_a_pause(desk: Desk) -> None:
     music = desk.plays("music")
     call = desk.plays("call")

@@ -65,7 +65,10 @@ class Chan:
     def obey(self, target: Target, ramps: Ramps) -> None:
         self.target = target
         self.obeyed.append(target)
-        if Suspend.AUTOPAUSE in target.suspend and not self.pausing:
+        self.pause_with(target)
+
+    def pause_with(self, target: Target) -> None:
+        if self.runs and Suspend.AUTOPAUSE in target.suspend and not self.pausing:
             self.pausing = True
             self.changed(self)
 
@@ -106,10 +109,14 @@ class World:
         self.conductor.changed(chan)
         return chan
 
-    def start(self, chan: Chan) -> None:
+    def start(self, chan: Chan, *, settle: bool = True) -> None:
         chan.runs, chan.pausing = True, False
         chan.since = self.core.next_order()
         self.conductor.changed(chan)
+        if settle:
+            for later in self.later:
+                later()
+            chan.pause_with(chan.target)  # it may be what was known before it ran
 
     def stop(self, chan: Chan) -> None:
         chan.runs = chan.pausing = False
@@ -248,7 +255,7 @@ def test_many_changes_of_one_turn_are_one_decision() -> None:
     world = World(lazy=True)
     music = world.open("music")
     for _ in range(50):
-        world.start(world.open("voice"))
+        world.start(world.open("voice"), settle=False)
     assert music.obeyed == []
     world.later[0]()
     assert [target.gains for target in music.obeyed] == [(0.5,)]
@@ -260,7 +267,7 @@ def test_many_changes_of_one_turn_are_one_decision() -> None:
 def test_a_decision_does_not_wait_for_many_events() -> None:
     world = World(lazy=True)
     music = world.open("music")
-    world.start(world.open("voice"))
+    world.start(world.open("voice"), settle=False)
     for _ in range(EVENTS_WAITED - 1):
         world.conductor.passed()
     assert music.obeyed == []

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiod.audiotype import FULL, AudioType, Percents, Policy, Preempt, Same
-from audiod.ducking import NOT_MUTED, NOT_SUSPENDED, UNTOUCHED, Member, Mute, Suspend, Target, decide
+from audiod.ducking import NOT_MUTED, NOT_SUSPENDED, UNTOUCHED, Member, Mute, Suspend, decide
 
 SUSPEND = Preempt.SUSPEND
 
@@ -270,7 +270,7 @@ def test_forced_ducking_acts_without_playing() -> None:
 
 def test_what_a_stream_would_start_with() -> None:
     told = decide(CALLS, [Member(1, "call", since=1), Member(2, "music", active=False)])
-    assert told[2] == Target((0.0,), ducked_by=(1,), why="call (stream 1) leaves 0%")
+    assert told[2].gains == (0.0,) and told[2].suspend == Suspend.HARD and told[2].ducked_by == (1,)
     policy = Policy((kind("a", 0, mate=(30,)),))
     assert decide(policy, [Member(1, "a", since=1), Member(2, "a", active=False)])[2] == UNTOUCHED
 
