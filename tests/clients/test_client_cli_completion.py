@@ -15,7 +15,7 @@ from audiod_client.cli.context import GLOBAL_OPTIONS
 from clients.audioctl import Cli
 from clients.fake_audiod import FakeAudiod
 from clients.fake_desk import device_row
-from clients.rows import MPV
+from clients.rows import DUCKING, MPV
 
 LEAVES = dict(leaves())
 
@@ -25,6 +25,7 @@ def place(server: FakeAudiod, monkeypatch: pytest.MonkeyPatch) -> FakeAudiod:
     server.desk.devices.append(device_row(1, "null", default=False))
     rear = {"subdevice": "rear"}
     vlc = {**MPV, "id": 9, "name": "vlc"}
+    server.desk.ducking = DUCKING
     server.rows = [dict(MPV), vlc, {**vlc, "id": 10, **rear}, {**MPV, "id": 11, "name": "a\nb", **rear}]
     return server
 
@@ -57,6 +58,7 @@ GLOBAL = ["--socket", "--json", "--quiet", "--no-color", "--help"]
         ("play a.wav --device |", ["snd/0", "snd/1", "snd/default", "snd/rear"]),
         ("play a.wav --device snd/r", ["snd/rear"]),
         ("play --name |", []),
+        ("play --type |", ["voice", "music"]),
         ("play --enc s24", ["s24le3", "s24le"]),
         ("record --what", ["--what-plays"]),
         ("record a.wav |", []),

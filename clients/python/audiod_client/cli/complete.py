@@ -33,7 +33,7 @@ KINDS: dict[str, str | tuple[str, ...]] = {
     "VALUE": ("!", "+5%", "-5%", "50%", "100%", "-6dB"), "STATE": ("on", "off", "!"),
     "WHAT": ("state", "config"), "SHELL": ("bash", "zsh", "fish"),
     "--volume": ("50%", "100%", "-6dB"), "--rate": ("44100", "48000", "96000"), "--channels": ("1", "2"),
-    "--enc": ("s16le", "s24le3", "s24le", "s32le", "f32le"), "--type": ("music", "alert", "communication"),
+    "--enc": ("s16le", "s24le3", "s24le", "s32le", "f32le"), "--type": "types",
     "--duration": (), "--until-silence": (), "--name": (), "--link": (),
     "--loop": (), "--raw": (), "--what-plays": (), "--all": (), "--rescan": (),
     "--sndstat": (), "--nvlist": FILES,
@@ -193,6 +193,12 @@ def _streams(connection: Connection) -> Iterator[Candidate]:
         )
 
 
+def _types(connection: Connection) -> Iterator[Candidate]:
+    """The audio types that the server has, the first ones those that others make room for."""
+    for row in connection.request("ducking").get("types") or []:
+        yield text(row, "name"), ""
+
+
 def _which(connection: Connection) -> Iterator[Candidate]:
     from audiod_client.cli.knob import all_knobs
 
@@ -203,4 +209,4 @@ def _which(connection: Connection) -> Iterator[Candidate]:
         yield knob.which if alone else f"{knob.which}@{knob.subdevice}", knob.show()
 
 
-_LISTS = {"devices": _devices, "places": _places, "streams": _streams, "which": _which}
+_LISTS = {"devices": _devices, "places": _places, "streams": _streams, "which": _which, "types": _types}
