@@ -27,16 +27,14 @@ ALICE, BOB = 64001, 64002  # users who have nothing to do with it
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users: run it as root")
 
-# a checkout in /tmp or /run is put back where it was
-_OWN = """\
+ROOT = Path(__file__).resolve().parents[1]
+# /tmp and /run of one's own, 77 if that cannot be; a checkout in /tmp or /run is put back where it was
+OWN_PLACES = """\
 exec 3<{root}
 mount -t tmpfs -o mode=1777 none /tmp && mount -t tmpfs -o mode=755 none /run || exit 77
 [ -e {root} ] || {{ mkdir -p {root} && mount -c --bind /proc/self/fd/3 {root}; }} || exit 77
 exec 3<&-
-{prepare}
-exec "$@"
-"""
-ROOT = Path(__file__).resolve().parents[1]
+""".format(root=shlex.quote(str(ROOT)))
 
 
 @contextmanager
@@ -88,7 +86,7 @@ def service(
     # the checkout may be where only root can read
     user += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     log = folder / "service.log"
-    script = _OWN.format(prepare=prepare, root=shlex.quote(str(ROOT)))
+    script = f'{OWN_PLACES}{prepare}\nexec "$@"\n'
     with log.open("w") as err:
         process = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", script, "sh", "setpriv", *user, "--",

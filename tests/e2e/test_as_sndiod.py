@@ -20,7 +20,7 @@ import audiod_client
 import pytest
 from daemon import BIN, PATIENCE
 from units import a_unit
-from users import needs_root
+from users import OWN_PLACES, needs_root
 
 __all__ = ["a_unit"]
 
@@ -141,8 +141,7 @@ def test_a_command_that_is_killed_leaves_its_server_alone(
 # as systemd does it: the unit's command with the words of its environment file; what it leaves is the service
 _AS_SYSTEMD = """\
 set -eu
-mount -t tmpfs -o mode=1777 none /tmp && mount -t tmpfs -o mode=755 none /run || exit 77
-mount --bind {audiod} /usr/bin/sndiod || exit 77
+{places}mount --bind {audiod} /usr/bin/sndiod || exit 77
 {command}
 {audioctl} status --json
 head -c 9600 /dev/zero >/tmp/silence.raw
@@ -162,6 +161,7 @@ def test_debians_unit_of_sndiod_starts_it(tmp_path: Path) -> None:
     assert "Type=forking" in unit and command.startswith("/usr/bin/sndiod")
     words = command.replace("$DAEMON_OPTS", "--state none -f null -s default -m play,mon -s mon")
     script = _AS_SYSTEMD.format(
+        places=OWN_PLACES,
         audiod=shlex.quote(str(BIN / "audiod")),
         audioctl=shlex.quote(str(BIN / "audioctl")),
         python=shlex.quote(str(BIN / "python")),
